@@ -1,0 +1,175 @@
+# Makefile - build, test and install rlock (GNU make)
+#
+#   make                          build/rlock; installs nothing
+#   make check                    install what is missing, pass every test
+#   make demo                     the same, and see it at work
+#   make install PREFIX=/usr      with DESTDIR for packagers
+#   make lint, bench, dist, check-fresh, clean
+#
+# V=1 shows the commands.#
+# WERROR=1 turns warnings into errors.  SAN=address,undefined or SAN=thread
+# builds beside, into build-SAN, and the test targets then use that.
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share
+
+comma := ,
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
+BUILD := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+program := $(BUILD)/rlock
+
+CFLAGS ?= -O2 -g
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
+	-Wmissing-prototypes -Wwrite-strings -Wvla -Wformat=2 -Wundef
+ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -DRLOCK_VERSION='"$(VERSION)"' \
+	-Isrc -I$(BUILD) -MMD -MP $(WARNINGS) $(if $(WERROR),-Werror) \
+	$(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer) -pthread $(CFLAGS)
+ALL_LDFLAGS := -Wl,-O1,--as-needed,-z,relro $(if $(SAN),-fsanitize=$(SAN)) \
+	-pthread $(LDFLAGS)
+LDLIBS := -lhiredis
+
+rooms := base server lock process commands
+sources := src/main.c $(foreach room,$(rooms),$(wildcard src/$(room)/*.c))
+headers := $(foreach room,$(rooms),$(wildcard src/$(room)/*.h))
+scripts := $(wildcard src/lock/scripts/*.lua)
+objects := $(sources:src/%.c=$(BUILD)/%.o)
+unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,\
+	$(wildcard tests/unit/*.c))
+
+.PHONY: all
+all: $(program)
+
+$(program): $(objects)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/%.o: src/%.c | $(BUILD)/.gitignore
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CPPFLAGS) -c -o $@ $<
+
+$(BUILD)/lock/lock.o: $(BUILD)/scripts.h
+
+# Each script becomes a string: script_acquire, script_release, ...
+$(BUILD)/scripts.h: src/lock/scripts/embed.sed $(scripts) | $(BUILD)/.gitignore
+	@for f in $(scripts); do \
+		printf 'static const char script_%s[] =\n' "$$(basename $$f .lua)"; \
+		sed -f src/lock/scripts/embed.sed $$f; \
+		echo '	;'; \
+	done > $@.new && mv $@.new $@
+
+# A build directory ignores itself.
+$(BUILD)/.gitignore:
+	@mkdir -p $(@D)
+	@echo '*' > $@
+
+$(BUILD)/unit/%: tests/unit/%.c $(filter-out $(BUILD)/main.o,$(objects))
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests/unit $(CPPFLAGS) $(ALL_LDFLAGS) -o $@ \
+		$(filter %.c %.o,$^) $(LDLIBS)
+
+-include $(objects:.o=.d) $(unit_tests:=.d)
+
+# --- tests ---------------------------------------------------------------
+#
+# check installs what is missing and passes everything; the check-* parts
+# install nothing.  Results stay in $(BUILD)/tap; FILES="tests/cli/run.bats"
+# limits check-cli to what is named, JOBS is how many files run side by side.
+
+PYTHON ?= $(shell tests/lib/python.sh)
+JOBS ?= 2
+SUITES ?= bookworm trixie
+FILES ?= $(wildcard tests/cli/*.bats)
+export RLOCK := $(abspath $(program))
+export PYTHON JOBS BUILD
+
+.PHONY: check
+check:
+	@tests/lib/deps.sh check
+	@rm -rf $(BUILD)/tap
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -k check-unit check-cli check-interop; made=$$?; \
+		tests/lib/tap.sh total $(BUILD)/tap && exit $$made
+
+.PHONY: check-unit
+check-unit: $(unit_tests)
+	@tests/lib/tap.sh run unit $(unit_tests)
+
+# With each kind of server there is.
+.PHONY: check-cli
+check-cli: $(program)
+	@tests/lib/tap.sh servers cli $(FILES)
+
+.PHONY: check-interop
+check-interop: $(program)
+	@tests/lib/tap.sh servers interop $(wildcard tests/interop/*.bats)
+
+# The unit tests, and each command once, under valgrind.
+.PHONY: check-valgrind
+check-valgrind: $(program) $(unit_tests)
+	@tests/lib/tap.sh run valgrind $(wildcard tests/valgrind/*.bats)
+
+# README's two commands in a new Debian root, for each of SUITES (root only).
+.PHONY: check-fresh
+check-fresh:
+	tests/fresh/check.sh $(SUITES)
+
+.PHONY: lint
+lint:
+	tests/lib/deps.sh lint
+	tests/lint/lint.sh
+
+.PHONY: demo
+demo:
+	tests/lib/deps.sh demo
+	$(MAKE) all
+	tests/demo/demo.sh
+
+# --- benchmark -----------------------------------------------------------
+
+$(BUILD)/bench/%: bench/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -o $@ $<
+
+.PHONY: bench
+bench: $(program) $(BUILD)/bench/alternate $(BUILD)/bench/bare
+	bench/startup.sh
+
+# --- install -------------------------------------------------------------
+
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 \
+		$(DESTDIR)$(DATADIR)/bash-completion/completions \
+		$(DESTDIR)$(DATADIR)/zsh/site-functions \
+		$(DESTDIR)$(DATADIR)/fish/vendor_completions.d
+	install -m 755 $(program) $(DESTDIR)$(BINDIR)/rlock
+	install -m 644 man/rlock.1 $(DESTDIR)$(MANDIR)/man1/rlock.1
+	install -m 644 completions/rlock.bash \
+		$(DESTDIR)$(DATADIR)/bash-completion/completions/rlock
+	install -m 644 completions/_rlock \
+		$(DESTDIR)$(DATADIR)/zsh/site-functions/_rlock
+	install -m 644 completions/rlock.fish \
+		$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/rlock.fish
+
+.PHONY: uninstall
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/rlock $(DESTDIR)$(MANDIR)/man1/rlock.1 \
+		$(DESTDIR)$(DATADIR)/bash-completion/completions/rlock \
+		$(DESTDIR)$(DATADIR)/zsh/site-functions/_rlock \
+		$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/rlock.fish
+
+.PHONY: dist
+dist: | $(BUILD)/.gitignore
+	git archive --prefix=rlock-$(VERSION)/ -o $(BUILD)/rlock-$(VERSION).tar.gz HEAD
+
+.PHONY: clean
+clean:
+	rm -rf build build-*

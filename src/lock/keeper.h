@@ -1,0 +1,53 @@
+/* keeper.h - the thread inside `rlock run` that renews the lease
+ *
+ * The keeper owns its connection and shares nothing with the main thread but
+ * two pipes: main closes one to end it, and reads its reports from the other.
+ * So there is nothing to lock and nothing to race.  It connects only when the
+ * first renewal is due: a command that ends before costs nothing.
+ *
+ * It renews to an absolute TTL, with the token compared, so a renewal that
+ * arrives late or twice does no harm, and one that arrives after the release
+ * does nothing: it cannot bring a lock back.
+ *
+ * Silence is not a loss: after an error it tries again, over a fresh
+ * connection, until the lease really ends.  "Not ours" is one, at once.
+ */
+#ifndef RLOCK_KEEPER_H
+#define RLOCK_KEEPER_H
+
+#include "lock/lock.h"
+
+struct keeper;
+
+enum keeper_news {
+	KEEPER_RENEWED, /* lease_end is new */
+	KEEPER_TROUBLE, /* a renewal failed: text says why; it tries again */
+	KEEPER_LOST,	/* the server says the lock is not ours; the keeper has
+			 * ended */
+};
+
+struct keeper_report {
+	enum keeper_news news;
+	msec lease_end;
+	bool gone;	 /* LOST: nobody has it; else holder does */
+	char text[3500]; /* TROUBLE: the cause; LOST: the holder's token, cut */
+	size_t text_len;
+};
+
+/* Starts the thread; all signals must be blocked in the caller, so that they
+ * are in the keeper too.  lock is copied, its servers' url must outlive the
+ * keeper; every is the time between renewals.  NULL with STATUS_SYSTEM. */
+struct keeper *keeper_start(const struct lock *lock, msec every,
+			    struct error *err);
+
+/* Readable when there is a report. */
+int keeper_fd(const struct keeper *keeper);
+
+/* Takes the next report; false if there is none.  Does not block. */
+bool keeper_next(struct keeper *keeper, struct keeper_report *report);
+
+/* Ends the thread and waits for it: some 50 ms at the most, even when it is in
+ * the middle of a renewal.  Frees the keeper; NULL is allowed. */
+void keeper_stop(struct keeper *keeper);
+
+#endif

@@ -1,0 +1,510 @@
+/* conn.c - one connection to one server, speaking RESP2 */
+#include "server/conn.h"
+
+#include "base/escape.h"
+#include "base/trace.h"
+#include "server/url.h"
+
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One reply may take this much: a full page of a scan with names of 1 KB. */
+#define REPLY_BYTES_MAX	   ((size_t)4 << 20)
+#define REPLY_ELEMENTS_MAX 65536
+/* A request that was sent when a signal came may still be answered; a healthy
+ * server needs far less than this. */
+#define STOP_GRACE	  ((msec)50)
+#define LOGIN_REPLIES_MAX 2
+
+struct conn {
+	const struct url *url;
+	int fd;
+	redisReader *reader;
+	const redisReplyObjectFunctions *usual;
+	redisReplyObjectFunctions functions; /* usual, but for arrays */
+	size_t fed;	/* bytes read since the last whole reply */
+	bool logged_in; /* login was sent and answered */
+	bool broken;
+};
+
+void request_add(struct request *req, const char *text, size_t len)
+{
+	req->argv[req->argc] = text;
+	req->len[req->argc] = len;
+	req->argc++;
+}
+
+#if HIREDIS_MAJOR >= 1
+typedef size_t element_count;
+#else
+typedef int element_count;
+#endif
+
+/* hiredis reserves the room that an array announces before any element has
+ * come; no reply to rlock is that long. */
+static void *create_array(const redisReadTask *task, element_count elements)
+{
+	const struct conn *conn = task->privdata;
+
+	if (elements > REPLY_ELEMENTS_MAX)
+		return NULL;
+	return conn->usual->createArray(task, elements);
+}
+
+struct conn *conn_open(const struct url *url, const struct patience *p,
+		       struct error *err)
+{
+	struct conn *conn = calloc(1, sizeof(*conn));
+
+	if (!conn) {
+		error_set(err, STATUS_SYSTEM, "out of memory");
+		return NULL;
+	}
+	conn->url = url;
+	conn->fd = -1;
+	conn->reader = redisReaderCreate();
+	if (!conn->reader) {
+		error_set(err, STATUS_SYSTEM, "out of memory");
+		goto out;
+	}
+	conn->usual = conn->reader->fn;
+	conn->functions = *conn->usual;
+	conn->functions.createArray = create_array;
+	conn->reader->fn = &conn->functions;
+	conn->reader->privdata = conn;
+	conn->fd = net_connect(url, p, err);
+	if (conn->fd >= 0)
+		return conn;
+out:
+	conn_close(conn);
+	return NULL;
+}
+
+void conn_close(struct conn *conn)
+{
+	if (!conn)
+		return;
+	if (conn->fd >= 0)
+		close(conn->fd);
+	if (conn->reader)
+		redisReaderFree(conn->reader);
+	free(conn);
+}
+
+bool conn_is_usable(const struct conn *conn)
+{
+	return !conn->broken;
+}
+
+/* Appends one formatted request to the bytes to send. */
+static bool append(char **bytes, size_t *len, int argc, const char **argv,
+		   const size_t *argvlen)
+{
+	char *text = NULL;
+	long long added = redisFormatCommandArgv(&text, argc, argv, argvlen);
+	char *joined;
+
+	if (added < 0)
+		return false;
+	joined = realloc(*bytes, *len + (size_t)added);
+	if (joined) {
+		memcpy(joined + *len, text, (size_t)added);
+		*bytes = joined;
+		*len += (size_t)added;
+	}
+	redisFreeCommand(text);
+	return joined != NULL;
+}
+
+/* AUTH, if there is a password, and CLIENT SETNAME; *count replies follow. */
+static bool append_login(const struct url *url, char **bytes, size_t *len,
+			 int *count)
+{
+	const char *auth[3] = { "AUTH" };
+	const char *name[3] = { "CLIENT", "SETNAME", "rlock" };
+	int argc = 1;
+
+	*count = 1;
+	if (url->password) {
+		if (url->user)
+			auth[argc++] = url->user;
+		auth[argc++] = url->password;
+		if (!append(bytes, len, argc, auth, NULL))
+			return false;
+		++*count;
+	}
+	return append(bytes, len, 3, name, NULL);
+}
+
+/* --- errors ----------------------------------------------------------- */
+
+static const struct refusal {
+	const char *word;
+	enum status status;
+	bool passing;
+	const char *remedy;
+} refusals[] = {
+	{ "NOAUTH", STATUS_DENIED, false, "give a password" },
+	{ "WRONGPASS", STATUS_DENIED, false, "check user and password" },
+	{ "NOPERM", STATUS_DENIED, false, "the user lacks a right" },
+	{ "DENIED", STATUS_DENIED, false, "the server is in protected mode" },
+	{ "LOADING", STATUS_UNAVAILABLE, true, NULL },
+	{ "BUSY", STATUS_UNAVAILABLE, true, NULL },
+	{ "MASTERDOWN", STATUS_UNAVAILABLE, true, NULL },
+	{ "CLUSTERDOWN", STATUS_UNAVAILABLE, true, NULL },
+	{ "TRYAGAIN", STATUS_UNAVAILABLE, true, NULL },
+	{ "READONLY", STATUS_UNAVAILABLE, true, NULL },
+	{ "OOM", STATUS_UNAVAILABLE, true, NULL },
+	{ "MISCONF", STATUS_UNAVAILABLE, true, NULL },
+	{ "NOREPLICAS", STATUS_UNAVAILABLE, true, NULL },
+	{ "MOVED", STATUS_UNAVAILABLE, false, "name the node of the slot" },
+	{ "ASK", STATUS_UNAVAILABLE, true, NULL },
+	{ "WRONGTYPE", STATUS_DATA, false, NULL },
+};
+
+/* The texts that carry no word of their own. */
+static const struct refusal sayings[] = {
+	{ "max number of clients reached", STATUS_UNAVAILABLE, true, NULL },
+	/* NOPERM loses its word inside a script of Redis 7. */
+	{ "can't run this command", STATUS_DENIED, false,
+	  "the user lacks a right" },
+	{ "can't access at least one of the keys", STATUS_DENIED, false,
+	  "the user lacks a right" },
+	{ "No permissions", STATUS_DENIED, false, "the user lacks a right" },
+	{ "AUTH <password> called without any password", STATUS_DENIED, false,
+	  "leave the password out" },
+	{ "DB index is out of range", STATUS_USAGE, false,
+	  "the server has no such db" },
+};
+
+/* Does text start with word, or (servers before 7 wrap an error from a script
+ * into one of their own) have it after a blank, a dash or a quote? */
+static bool says(const char *text, const char *word)
+{
+	size_t len = strlen(word);
+	const char *at = text;
+
+	while ((at = strstr(at, word)) != NULL) {
+		bool starts = at == text || strchr(" -'", at[-1]);
+		bool ends = at[len] == ' ' || at[len] == '\0';
+
+		if (starts && ends)
+			return true;
+		at += len;
+	}
+	return false;
+}
+
+static const struct refusal *find_refusal(const char *text)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+		if (!strncmp(text, refusals[i].word,
+			     strlen(refusals[i].word)) &&
+		    says(text, refusals[i].word))
+			return &refusals[i];
+	for (i = 0; i < sizeof(sayings) / sizeof(sayings[0]); i++)
+		if (strstr(text, sayings[i].word))
+			return &sayings[i];
+	for (i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+		if (says(text, refusals[i].word))
+			return &refusals[i];
+	return NULL;
+}
+
+/* Turns an error reply into a message; what the server says is cut before the
+ * script's own trace, which tells people nothing. */
+static void refused(const struct conn *conn, const char *text,
+		    struct error *err)
+{
+	const struct refusal *known = find_refusal(text);
+	const char *tail = strstr(text, " script: ");
+	size_t len = tail ? (size_t)(tail - text) : strlen(text);
+	char shown[300];
+
+	escape_display(shown, sizeof(shown), text, len);
+	error_set(err, known ? known->status : STATUS_UNAVAILABLE,
+		  "server '%s' refuses: %s%s%s%s", conn->url->shown, shown,
+		  known && known->remedy ? " (" : "",
+		  known && known->remedy ? known->remedy : "",
+		  known && known->remedy ? ")" : "");
+	err->passing = known && known->passing;
+}
+
+/* The connection is over, or the patience. */
+static void failed(struct conn *conn, enum net_outcome how, int errnum,
+		   struct error *err)
+{
+	conn->broken = true;
+	switch (how) {
+	case NET_LATE:
+		error_set(err, STATUS_UNAVAILABLE,
+			  "no answer in time from '%s'", conn->url->shown);
+		break;
+	case NET_STOPPED:
+		error_set(err, STATUS_UNAVAILABLE,
+			  "interrupted while waiting for '%s'",
+			  conn->url->shown);
+		err->stopped = true;
+		break;
+	case NET_READY:
+		if (errnum == ECONNRESET)
+			error_set(err, STATUS_UNAVAILABLE,
+				  "'%s' closed the connection",
+				  conn->url->shown);
+		else
+			error_errno(err, STATUS_UNAVAILABLE, errnum,
+				    "connection to '%s' failed",
+				    conn->url->shown);
+		break;
+	}
+}
+
+/* --- the exchange ----------------------------------------------------- */
+
+/* Waits, but once a stop has come only for STOP_GRACE more. */
+static enum net_outcome await(struct conn *conn, short events,
+			      struct patience *p, bool *stopped)
+{
+	enum net_outcome how = net_wait(conn->fd, events, p);
+	msec end;
+
+	if (how == NET_STOPPED) {
+		*stopped = true;
+		end = clock_after(clock_now(), STOP_GRACE);
+		p->stop_fd = -1;
+		if (end < p->deadline)
+			p->deadline = end;
+		how = net_wait(conn->fd, events, p);
+	}
+	return how == NET_LATE && *stopped ? NET_STOPPED : how;
+}
+
+static bool send_all(struct conn *conn, const char *bytes, size_t len,
+		     struct patience *p, bool *stopped, bool *began,
+		     struct error *err)
+{
+	while (len) {
+		ssize_t n = net_write(conn->fd, bytes, len);
+		enum net_outcome how = NET_READY;
+
+		if (n > 0)
+			*began = true;
+		if (n == 0)
+			how = await(conn, POLLOUT, p, stopped);
+		if (n < 0 || how != NET_READY) {
+			failed(conn, how, errno, err);
+			return false;
+		}
+		bytes += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+/* Gives what was read to the parser and asks it for a whole reply; NULL
+ * without an error means: more is needed. */
+static struct reply *parse(struct conn *conn, const char *bytes, size_t len,
+			   struct error *err)
+{
+	void *reply = NULL;
+	int code = REDIS_OK;
+
+	conn->fed += len;
+	if (len)
+		code = redisReaderFeed(conn->reader, bytes, len);
+	if (code == REDIS_OK)
+		code = redisReaderGetReply(conn->reader, &reply);
+	if (code != REDIS_OK) {
+		char shown[100];
+
+		escape_display(shown, sizeof(shown), conn->reader->errstr,
+			       strlen(conn->reader->errstr));
+		error_set(err, STATUS_UNAVAILABLE,
+			  "'%s' does not speak the Redis protocol (%s)",
+			  conn->url->shown, shown);
+		conn->broken = true;
+	} else if (reply) {
+		conn->fed = 0;
+	} else if (conn->fed > REPLY_BYTES_MAX) {
+		error_set(err, STATUS_UNAVAILABLE,
+			  "'%s' sends a reply that is too long",
+			  conn->url->shown);
+		conn->broken = true;
+	}
+	return reply;
+}
+
+static struct reply *receive(struct conn *conn, struct patience *p,
+			     bool *stopped, struct error *err)
+{
+	struct reply *reply = parse(conn, NULL, 0, err);
+	char bytes[16384];
+
+	while (!reply && !conn->broken) {
+		ssize_t n = net_read(conn->fd, bytes, sizeof(bytes));
+		enum net_outcome how = NET_READY;
+
+		if (n > 0) {
+			reply = parse(conn, bytes, (size_t)n, err);
+			continue;
+		}
+		if (n == 0)
+			how = await(conn, POLLIN, p, stopped);
+		if (n < 0 || how != NET_READY)
+			failed(conn, how, errno, err);
+	}
+	return reply;
+}
+
+static const char *error_text(const struct reply *reply)
+{
+	const redisReply *r = (const redisReply *)reply;
+
+	return r->type == REDIS_REPLY_ERROR ? r->str : NULL;
+}
+
+/* A server that wants none of us says so once, whatever we sent, and closes. */
+static bool shuts_the_door(const char *text)
+{
+	return text && (!strncmp(text, "DENIED ", 7) ||
+			strstr(text, "max number of clients reached"));
+}
+
+/* Reads the replies to the login.  The name is a courtesy: who may not set it
+ * goes without.  A refusal of AUTH is kept in err. */
+static bool receive_login(struct conn *conn, int count, struct patience *p,
+			  bool *stopped, bool *denied, struct error *err)
+{
+	int i;
+
+	for (i = 0; i < count; i++) {
+		struct reply *reply = receive(conn, p, stopped, err);
+		bool is_auth = count == LOGIN_REPLIES_MAX && i == 0;
+		bool shut;
+
+		if (!reply)
+			return false;
+		shut = shuts_the_door(error_text(reply));
+		if (shut || (is_auth && error_text(reply))) {
+			refused(conn, error_text(reply), err);
+			*denied = true;
+		}
+		reply_free(reply);
+		if (shut) {
+			conn->broken = true;
+			return false;
+		}
+	}
+	conn->logged_in = true;
+	return true;
+}
+
+/* What the server said to the request itself, the login being settled. */
+static enum fate judge(struct conn *conn, struct reply *answer, bool denied,
+		       struct reply **reply, struct error *err)
+{
+	const char *text = error_text(answer);
+
+	if (!text && !denied) {
+		*reply = answer;
+		return FATE_ANSWERED;
+	}
+	if (!denied)
+		refused(conn, text, err);
+	if (text)
+		reply_free(answer);
+	else
+		*reply = answer; /* done, in spite of the refused login */
+	return FATE_REFUSED;
+}
+
+enum fate conn_call(struct conn *conn, const struct request *req,
+		    const struct patience *p, struct reply **reply,
+		    struct error *err)
+{
+	struct patience left = *p;
+	struct reply *answer = NULL;
+	char *bytes = NULL;
+	size_t len = 0;
+	int logins = 0;
+	bool stopped = false;
+	bool denied = false;
+	bool began = false;
+	bool sent = false;
+
+	*reply = NULL;
+	if ((!conn->logged_in &&
+	     !append_login(conn->url, &bytes, &len, &logins)) ||
+	    !append(&bytes, &len, req->argc, (const char **)req->argv,
+		    req->len)) {
+		error_set(err, STATUS_SYSTEM, "out of memory");
+		conn->broken = true;
+	} else {
+		sent = send_all(conn, bytes, len, &left, &stopped, &began, err);
+	}
+	if (bytes)
+		explicit_bzero(bytes, len); /* it may hold the password */
+	free(bytes);
+	if (!sent)
+		return began ? FATE_UNKNOWN : FATE_UNSENT;
+	if (receive_login(conn, logins, &left, &stopped, &denied, err))
+		answer = receive(conn, &left, &stopped, err);
+	if (!answer)
+		return conn->broken && denied && !conn->logged_in
+			       ? FATE_REFUSED
+			       : FATE_UNKNOWN;
+	return judge(conn, answer, denied, reply, err);
+}
+
+/* --- replies ---------------------------------------------------------- */
+
+void reply_free(struct reply *reply)
+{
+	if (reply)
+		freeReplyObject(reply);
+}
+
+size_t reply_count(const struct reply *reply)
+{
+	const redisReply *r = (const redisReply *)reply;
+
+	return r && r->type == REDIS_REPLY_ARRAY ? r->elements : 0;
+}
+
+const struct reply *reply_at(const struct reply *reply, size_t i)
+{
+	const redisReply *r = (const redisReply *)reply;
+
+	if (i >= reply_count(reply))
+		return NULL;
+	return (const struct reply *)r->element[i];
+}
+
+bool reply_integer(const struct reply *reply, long long *value)
+{
+	const redisReply *r = (const redisReply *)reply;
+
+	if (!r || r->type != REDIS_REPLY_INTEGER)
+		return false;
+	*value = r->integer;
+	return true;
+}
+
+bool reply_text(const struct reply *reply, const char **text, size_t *len)
+{
+	const redisReply *r = (const redisReply *)reply;
+
+	if (!r ||
+	    (r->type != REDIS_REPLY_STRING && r->type != REDIS_REPLY_STATUS))
+		return false;
+	*text = r->str;
+	*len = (size_t)r->len;
+	return true;
+}

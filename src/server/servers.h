@@ -1,0 +1,45 @@
+/* servers.h - from URLs to connections
+ *
+ * A lock speaks to "the servers" and never learns how many there are or how
+ * they are found.  Today that is one server, reached directly.  A connection
+ * is made when the first request needs it and made anew after a failure.
+ */
+#ifndef RLOCK_SERVERS_H
+#define RLOCK_SERVERS_H
+
+#include "base/clock.h"
+#include "server/conn.h"
+
+struct servers {
+	const struct url *url; /* not owned */
+	struct conn *conn;     /* NULL: not connected */
+	msec timeout;	       /* of each connect and of each answer */
+	int stop_fd;	       /* readable: give up waiting; -1: nobody asks */
+};
+
+/* Connects to nobody yet.  url must outlive it. */
+void servers_init(struct servers *servers, const struct url *url, msec timeout,
+		  int stop_fd);
+void servers_release(struct servers *servers);
+
+/* One request, one reply, as conn_call has it; connects first if need be.
+ * Blocks at most for the time-out twice (connect, answer), and not beyond
+ * limit.  *sent is the time just before the request was sent (CLOCK_BOOTTIME),
+ * untouched when it was not. */
+enum fate servers_call(struct servers *servers, const struct request *req,
+		       msec limit, msec *sent, struct reply **reply,
+		       struct error *err);
+
+/* Sleeps until the deadline.  False if a stop came first. */
+bool servers_pause(const struct servers *servers, msec deadline);
+
+/* Drops the connection, so that the next request goes over a fresh one. */
+void servers_hang_up(struct servers *servers);
+
+/* For people: where we speak to, without a password. */
+const char *servers_name(const struct servers *servers);
+
+/* The db that scripts select, as they want it: decimal. */
+int servers_db(const struct servers *servers);
+
+#endif
