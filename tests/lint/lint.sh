@@ -1,0 +1,70 @@
+#!/bin/bash
+# lint.sh - every check that needs no server; TAP in $BUILD/tap/lint.tap
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+: "${BUILD:=build}"
+mkdir -p "$BUILD/tap"
+count=0
+
+# check "what holds" COMMAND...: a line of TAP, and the output if it failed
+check() {
+  local what=$1 said
+  shift
+  count=$((count + 1))
+  if said=$("$@" 2>&1) && [ -z "$said" ]; then
+    echo "ok $count - $what"
+  else
+    echo "not ok $count - $what"
+    printf '%s\n' "${said//$'\n'/$'\n'# }" | sed '1s/^/# /'
+  fi
+}
+
+headers_alone() {
+  local header
+  for header in src/*/*.h; do
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -Isrc -Wall -Wextra -Wpedantic -Werror \
+      -fsyntax-only -x c "$header" || return
+  done
+}
+
+formatted() {
+  clang-format --dry-run -Werror src/*.c src/*/*.[ch] tests/unit/*.[ch] \
+    bench/*.c
+}
+
+no_trailing_space() {
+  ! git grep -nI '[[:space:]]$' -- ':!*.tap'
+}
+
+scripts_open_with_a_contract() {
+  local script
+  for script in src/lock/scripts/*.lua; do
+    head -n 1 "$script" | grep -q "^-- $(basename "$script") - " ||
+      echo "$script"
+  done
+}
+
+# A status that is not named is a crash that passes.
+runs_name_their_status() {
+  ! git grep -nE '^[[:space:]]*run( --separate-stderr)? [^-!]' -- '*.bats'
+}
+
+shell_is_clean() {
+  shellcheck .ci/run tests/*/*.sh bench/*.sh completions/rlock.bash &&
+    shellcheck -s bash tests/lib/common.bash &&
+    shellcheck -s bats -e SC2016,SC2030,SC2031 tests/*/*.bats
+}
+
+{
+  check 'each header stands alone' headers_alone
+  check 'the code is formatted' formatted
+  check 'the rooms keep their rules' tests/lint/rooms.sh
+  check 'no line ends in blanks' no_trailing_space
+  check 'each script opens with its contract' scripts_open_with_a_contract
+  check 'each run names the status it expects' runs_name_their_status
+  check 'the shell scripts are clean' shell_is_clean
+  check 'the manual is clean' mandoc -T lint -W warning man/rlock.1
+  echo "1..$count"
+} >"$BUILD/tap/lint.tap"
+cat "$BUILD/tap/lint.tap"
+! grep -q '^not ok' "$BUILD/tap/lint.tap"
