@@ -1,0 +1,336 @@
+# terminal.bats - run at a terminal: keys, job control, and who reads
+#
+# Each test sits down at an interactive shell, bash and dash in turn; see
+# tests/lib/pty.py for what it can do there.
+
+load ../lib/common
+
+: "${PYTHON:=/usr/bin/python3}"
+
+setup_file() {
+  start_server
+
+  # A command that INT ends: it notes in "log" each INT that comes, for a while
+  # after the first one, too.
+  cat >"$BATS_FILE_TMPDIR/interruptible" <<'END'
+import os, signal, sys
+log = open("log", "a", buffering=1)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+print("started", file=log)
+print("working")
+signal.sigwait([signal.SIGINT])
+while True:
+    print("INT", file=log)
+    if not signal.sigtimedwait([signal.SIGINT], 0.3):
+        break
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+os.kill(os.getpid(), signal.SIGINT)
+END
+  export INTERRUPTIBLE="$PYTHON $BATS_FILE_TMPDIR/interruptible"
+
+  # Elsewhere: asks the server; is run stopped, is it in contact?
+  cat >"$BATS_FILE_TMPDIR/ask" <<END
+exec ${CLI:=$(command -v redis-cli || command -v valkey-cli)} \
+  -s $BATS_FILE_TMPDIR/s "\$@"
+END
+  cat >"$BATS_FILE_TMPDIR/is_stopped" <<'END'
+pid=$($ASK GET "$K" | cut -d : -f 3)
+grep -q '^State:.T' "/proc/$pid/status"
+END
+  export ASK="sh $BATS_FILE_TMPDIR/ask"
+  export RUN_IS_STOPPED="sh $BATS_FILE_TMPDIR/is_stopped"
+}
+
+teardown_file() { stop_server; }
+
+setup() {
+  fresh
+  export K PS1='ready> ' ENV='' HISTFILE=''
+}
+
+# Does the same in both shells: in_each_shell <STEPS
+in_each_shell() {
+  local steps
+  steps=$(cat)
+  rm -f log started
+  "$PYTHON" "$BATS_TEST_DIRNAME/../lib/pty.py" \
+    bash --norc --noprofile --noediting -i <<<"$steps" || return
+  is_free "$K" || return
+  cp log bash.log 2>/dev/null
+  rm -f log started
+  "$PYTHON" "$BATS_TEST_DIRNAME/../lib/pty.py" dash -i <<<"$steps" || return
+  is_free "$K"
+}
+
+# --- Ctrl-C ----------------------------------------------------------------
+
+@test "Ctrl-C reaches the command once and ends a loop typed at the shell" {
+  run -0 in_each_shell <<'END'
+    expect ready>
+    type while :; do $RLOCK run $K $INTERRUPTIBLE; done
+    expect working
+    key C
+    expect ready>
+    type echo still he''re
+    expect still here
+    times 1 working
+END
+
+  [ "$(<bash.log)" = $'started\nINT' ]
+  [ "$(<log)" = $'started\nINT' ]
+}
+
+@test "Ctrl-C reaches the command once and ends a script with a loop" {
+  echo "while :; do $RLOCK run $K $INTERRUPTIBLE; done" >bash.sh
+  cp bash.sh dash.sh
+  run -0 in_each_shell <<'END'
+    expect ready>
+    type bash ./bash.sh
+    expect working
+    key C
+    expect ready>
+    type dash ./dash.sh
+    expect working
+    key C
+    expect ready>
+    times 2 working
+END
+
+  [ "$(<bash.log)" = $'started\nINT\nstarted\nINT' ]
+  [ "$(<log)" = $'started\nINT\nstarted\nINT' ]
+}
+
+@test "a command that survives Ctrl-C ends as it likes, and the loop goes on" {
+  run -0 in_each_shell <<'END'
+    expect ready>
+    type for i in 1 2; do $RLOCK run $K sh -c 'trap "exit 5" INT; echo working; read -r x'; echo "status $?"; done
+    expect working
+    key C
+    expect status 5
+    expect working
+    key C
+    expect status 5
+    expect ready>
+END
+}
+
+@test "Ctrl-C while run waits for a held lock ends it with 130 and leaves nothing" {
+  run -0 in_each_shell <<'END'
+    do $ASK FLUSHALL
+    do $ASK SET $K somebody
+    expect ready>
+    type $RLOCK run $K touch started
+    until $ASK CLIENT LIST | grep ' name=rlock '
+    key C
+    expect ready>
+    type echo "status $?"
+    expect status 130
+    until ! $ASK CLIENT LIST | grep ' name=rlock '
+    do [ ! -e started ]
+    do [ "$($ASK GET $K)" = somebody ]
+    do [ "$($ASK DBSIZE)" = 1 ]
+    do $ASK DEL $K
+END
+}
+
+# --- reading ---------------------------------------------------------------
+
+@test "the command reads from the terminal" {
+  run -0 in_each_shell <<'END'
+    expect ready>
+    type $RLOCK run $K sh -c 'echo working; read -r x; echo "got $x"'
+    expect working
+    type a line
+    expect got a line
+    expect ready>
+END
+}
+
+@test "the command reads from the terminal while its output goes into a pipe" {
+  run -0 in_each_shell <<'END'
+    expect ready>
+    type $RLOCK run $K sh -c 'echo working; read -r x; echo "got $x"' | cat
+    expect working
+    type a line
+    expect got a line
+    expect ready>
+END
+}
+
+@test "a command in the background that reads can be brought to the front" {
+  run -0 in_each_shell <<'END'
+    expect ready>
+    type $RLOCK run $K sh -c 'read -r x; echo "got $x"; exit 6' &
+    until $RUN_IS_STOPPED
+    type fg
+    type a line
+    expect got a line
+    expect ready>
+    type echo "status $?"
+    expect status 6
+END
+}
+
+@test "a command in the background that sets the terminal can be brought to the front" {
+  run -0 in_each_shell <<'END'
+    expect ready>
+    type $RLOCK run $K sh -c 'stty -echo; echo working; read -r x; echo "got $x"' &
+    until $RUN_IS_STOPPED
+    type fg
+    expect working
+    type a line
+    expect got a line
+    expect ready>
+END
+}
+
+@test "after run the script around it can read from the terminal" {
+  cat >script <<'END'
+$RLOCK run $K sh -c "$1"
+echo "status $?"
+read -r x
+echo "got $x"
+END
+  run -0 in_each_shell <<'END'
+    expect ready>
+    type dash ./script true
+    expect status 0
+    type one
+    expect got one
+    expect ready>
+    type bash ./script 'kill -KILL $$'
+    expect status 137
+    type two
+    expect got two
+    expect ready>
+    type bash ./script 'exec ./missing'
+    expect status 127
+    type three
+    expect got three
+    expect ready>
+    type dash ./script "$RLOCK release"
+    expect status 79
+    type four
+    expect got four
+    expect ready>
+END
+}
+
+@test "after a command that cannot be executed the shell has its terminal" {
+  run -0 in_each_shell <<'END'
+    expect ready>
+    type $RLOCK run $K ./missing
+    expect cannot execute './missing'
+    expect ready>
+    type sh -c 'read -r x; echo "got $x"'
+    type a line
+    expect got a line
+END
+}
+
+# --- Ctrl-Z ----------------------------------------------------------------
+
+@test "Ctrl-Z stops the command and run, and fg renews the lock and goes on" {
+  run -0 in_each_shell <<'END'
+    expect ready>
+    type $RLOCK run -t 90s $K sh -c 'echo $$ >pid; echo working; read -r x; echo "got $x"; exit 6'
+    expect working
+    key Z
+    expect Stopped
+    expect ready>
+    do $RUN_IS_STOPPED
+    do grep '^State:.T' /proc/$(cat pid)/status
+    # The next renewal by the clock is due only after half a minute.
+    do $ASK PEXPIRE $K 20000
+    type fg
+    until [ $($ASK PTTL $K) -gt 60000 ]
+    type a line
+    expect got a line
+    expect ready>
+    type echo "status $?"
+    expect status 6
+END
+}
+
+@test "Ctrl-Z and fg work more than once" {
+  run -0 in_each_shell <<'END'
+    expect ready>
+    type $RLOCK run $K sh -c 'echo working; read -r x; echo "got $x"; read -r x; echo "got $x"'
+    expect working
+    key Z
+    expect Stopped
+    expect ready>
+    type fg
+    type one
+    expect got one
+    key Z
+    expect Stopped
+    expect ready>
+    type fg
+    type two
+    expect got two
+    expect ready>
+END
+}
+
+@test "Ctrl-Z stops the script around run as well, and fg continues both" {
+  cat >script <<'END'
+$RLOCK run $K sh -c 'echo working; read -r x; echo "got $x"; exit 6'
+echo "status $?"
+read -r x
+echo "read $x"
+END
+  run -0 in_each_shell <<'END'
+    expect ready>
+    type dash ./script
+    expect working
+    key Z
+    expect Stopped
+    expect ready>
+    type fg
+    type one
+    expect got one
+    expect status 6
+    type two
+    expect read two
+    expect ready>
+END
+}
+
+@test "a lock that was lost while the command was stopped ends it at fg" {
+  run -0 in_each_shell <<'END'
+    expect ready>
+    type $RLOCK run -k 100ms $K sh -c 'trap "" TERM; echo working; read -r x; touch went_on'
+    expect working
+    key Z
+    expect Stopped
+    expect ready>
+    do $ASK DEL $K
+    type fg
+    expect was lost: it expired, or was deleted; the command is stopped
+    expect ready>
+    type echo "status $?"
+    expect status 79
+    do [ ! -e went_on ]
+END
+}
+
+@test "a lock that another took while the command was stopped stays the other's" {
+  run -0 in_each_shell <<'END'
+    expect ready>
+    type $RLOCK run $K sh -c 'echo working; read -r x; touch went_on'
+    expect working
+    key Z
+    expect Stopped
+    expect ready>
+    do $ASK SET $K somebody
+    type fg
+    expect was lost: it is held by foreign token somebody; the command is stopped
+    expect ready>
+    type echo "status $?"
+    expect status 79
+    do [ ! -e went_on ]
+    do [ "$($ASK GETDEL $K)" = somebody ]
+END
+}

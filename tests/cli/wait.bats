@@ -1,0 +1,400 @@
+# wait.bats - waiting for a lock that somebody else holds
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
+
+load ../lib/common
+
+setup_file() {
+  # waits_at_server looks at all clients, and times are measured.
+  export BATS_NO_PARALLELIZE_WITHIN_FILE=true
+  start_server
+}
+teardown_file() { stop_server; }
+setup() { fresh; }
+teardown() { stop_jobs; }
+
+# Starts `rlock acquire OPTION... $K` in the background; it waits when this
+# returns.
+start_waiter() {
+  start_job "$RLOCK" acquire "$@" "$K"
+  wait_until 5 'rlock to wait' waits_at_server
+}
+
+# The milliseconds since $1.
+since() { echo $(($(now_ms) - $1)); }
+
+# Wants a number to be in a range: within LEAST NUMBER MOST.
+within() {
+  (($1 <= $2 && $2 <= $3)) || {
+    echo "$2 is not in $1 to $3" >&2
+    return 1
+  }
+}
+
+# --- how long -------------------------------------------------------------
+
+@test "-n makes one attempt: 75 at once, naming the holder" {
+  "$RLOCK" acquire --owner alice@web3 -m 'v1.2' -t 30s "$K"
+  pid=$(cli GET "$K" | cut -d: -f3)
+  begin=$(now_ms)
+  run -75 --separate-stderr "$RLOCK" acquire -n "$K"
+
+  within 0 "$(since "$begin")" 200
+  [ -z "$output" ]
+  [[ $stderr =~ ^"rlock: '$K' is held by alice@web3 (pid $pid) for "[0-9]+(ms|s)", expires in "(29|30)"s: \"v1.2\""$ ]]
+}
+
+@test "-n takes a lock that is free" {
+  run -0 "$RLOCK" acquire -n "$K"
+  is_held "$K"
+}
+
+@test "-w 0 is -n" {
+  cli SET "$K" other
+  begin=$(now_ms)
+  run -75 "$RLOCK" acquire -w 0 "$K"
+
+  within 0 "$(since "$begin")" 200
+  [ "$output" = "rlock: '$K' is held by foreign token other, never expires" ]
+}
+
+@test "-w 0.35s gives up after 0.35 s" {
+  cli SET "$K" other
+  begin=$(now_ms)
+  run -75 "$RLOCK" acquire -w 0.35s "$K"
+
+  within 340 "$(since "$begin")" 450
+  [ "$output" = "rlock: '$K' is held by foreign token other, never expires" ]
+}
+
+@test "a lock that is free just before the wait ends is taken" {
+  cli SET "$K" other PX 380
+  run -0 --separate-stderr "$RLOCK" acquire -w 400ms "$K"
+
+  [ "$output" = "$(cli GET "$K")" ]
+}
+
+@test "of -n and -w the last one counts" {
+  cli SET "$K" other
+  begin=$(now_ms)
+  run -75 "$RLOCK" acquire -n -w 0.3s "$K"
+  within 290 "$(since "$begin")" 450
+
+  begin=$(now_ms)
+  run -75 "$RLOCK" acquire -w 30s -n "$K"
+  within 0 "$(since "$begin")" 200
+}
+
+@test "-E N replaces 75" {
+  cli SET "$K" other
+
+  run -9 "$RLOCK" acquire -n -E 9 "$K"
+  run -0 "$RLOCK" acquire -n -E 0 "$K"
+  run -255 "$RLOCK" acquire -n --conflict-exit-code 255 "$K"
+  run -7 "$RLOCK" acquire -w 50ms -E 7 "$K"
+}
+
+@test "-E does not replace other failures" {
+  run -69 "$RLOCK" acquire -n -E 9 -u unix:///nowhere "$K"
+}
+
+# --- what ends it ---------------------------------------------------------
+
+# obtains_after COMMAND...: a waiter has the lock shortly after the command.
+obtains_after() {
+  local begin
+  begin=$(now_ms)
+  "$@"
+  job_ends 0
+  within 0 "$(since "$begin")" 350
+  [ "$(<"$JOB_OUT")" = "$(cli GET "$K")" ]
+}
+
+@test "a waiter has the lock when rlock releases it" {
+  "$RLOCK" acquire --token t "$K"
+  start_waiter -w forever
+
+  obtains_after "$RLOCK" release --token t "$K"
+}
+
+@test "a waiter waits for ever when nothing else is said" {
+  cli SET "$K" other
+  start_waiter
+
+  obtains_after cli DEL "$K"
+}
+
+@test "a waiter has the lock when its key is deleted" {
+  cli SET "$K" other
+  start_waiter -w 10s
+
+  obtains_after cli DEL "$K"
+}
+
+@test "a waiter has the lock when its key is renamed" {
+  cli SET "$K" other
+  start_waiter -w 10s
+
+  obtains_after cli RENAME "$K" "$K.old"
+}
+
+@test "a waiter has the lock when its key was overwritten and then deleted" {
+  cli SET "$K" other
+  start_waiter -w 10s
+  cli SET "$K" another
+
+  obtains_after cli DEL "$K"
+}
+
+@test "a waiter has the lock when it expires" {
+  cli SET "$K" other PX 500
+  begin=$(now_ms)
+  "$RLOCK" acquire -w forever "$K" >token
+
+  within 480 "$(since "$begin")" 650
+  cli GET "$K" | cmp - token
+}
+
+@test "a waiter has the lock when its holder's TTL was cut short" {
+  cli SET "$K" other PX 600000
+  start_waiter -w 10s
+
+  obtains_after cli PEXPIRE "$K" 50
+}
+
+@test "a waiter goes on waiting when the holder renews" {
+  cli SET "$K" other PX 200
+  start_waiter -w 600ms
+  cli PEXPIRE "$K" 60000
+
+  job_ends 75
+}
+
+@test "two waiters never have the lock at once" {
+  "$RLOCK" acquire --token t "$K"
+  start_waiter -w 400ms
+  one=$JOB one_out=$JOB_OUT
+  start_job "$RLOCK" acquire -w 400ms "$K"
+  two=$JOB two_out=$JOB_OUT
+  "$RLOCK" release --token t "$K"
+
+  one_status=0 two_status=0
+  wait "$one" || one_status=$?
+  wait "$two" || two_status=$?
+  [ "$((one_status + two_status))" = 75 ]
+  [ "$(cat "$one_out" "$two_out")" = "$(cli GET "$K")" ]
+}
+
+@test "SINCE is the attempt that took the lock, not the start of the wait" {
+  cli SET "$K" other PX 1500
+  token=$("$RLOCK" acquire -q "$K")
+
+  since=$(cut -d: -f5 <<<"$token")
+  within 0 $(($(date +%s%3N) - since)) 500
+  run -75 "$RLOCK" acquire -n "$K"
+  [[ $output =~ \ for\ (0s|[0-9]{1,3}ms),\  ]]
+}
+
+# --- what is said ---------------------------------------------------------
+
+@test "a waiter names the holder once, after a second, and says nothing more when it has the lock" {
+  "$RLOCK" acquire --token t --owner bob "$K"
+  begin=$(now_ms)
+  start_waiter
+  wait_until 5 'a word of the waiter' [ -s "$JOB_ERR" ]
+  within 950 "$(since "$begin")" 1300
+  # What follows the line is seen by the next attempts.
+  "$RLOCK" extend --token t --to 5m "$K"
+  run -75 "$RLOCK" acquire -n -w 300ms "$K"
+  "$RLOCK" release --token t "$K"
+  job_ends 0
+
+  [ "$(wc -l <"$JOB_ERR")" = 1 ]
+  [[ $(<"$JOB_ERR") == "rlock: '$K' is held by foreign token t, expires in 9m"*s ]]
+}
+
+@test "a wait of less than a second is silent until it ends" {
+  cli SET "$K" other
+  run -75 --separate-stderr "$RLOCK" acquire -w 200ms "$K"
+
+  [ -z "$output" ]
+  [ "${#stderr_lines[@]}" = 1 ]
+}
+
+@test "-q silences the line of a wait and the one at its end" {
+  cli SET "$K" other
+  run -75 --separate-stderr "$RLOCK" acquire -q -w 1.2s "$K"
+
+  [ -z "$output" ]
+  [ -z "$stderr" ]
+}
+
+@test "-q does not silence other failures" {
+  run -69 "$RLOCK" acquire -q -u unix:///nowhere "$K"
+
+  [ "$output" = "rlock: '$K': cannot connect to 'unix:///nowhere': No such file or directory" ]
+}
+
+# --- signals --------------------------------------------------------------
+
+# A waiting rlock dies of SIGNAL, and leaves nothing behind: dies_of SIGNAL.
+dies_of() {
+  cli SET "$K" other
+  run -0 /usr/bin/python3 - "$1" "$RLOCK" acquire "$K" <<'EOF'
+import os, signal, subprocess, sys, time
+number = getattr(signal, "SIG" + sys.argv[1])
+# Whoever runs the tests may ignore INT and QUIT.
+job = subprocess.Popen(sys.argv[2:], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
+url = os.environ["RLOCK_URL"]
+clients = ["redis-cli", "-s", url[len("unix://"):], "CLIENT", "LIST"]
+end = time.monotonic() + 5
+while b"name=rlock " not in subprocess.check_output(clients):
+    assert time.monotonic() < end, "rlock does not wait"
+begin = time.monotonic()
+job.send_signal(number)
+out, err = job.communicate(timeout=5)
+took = time.monotonic() - begin
+assert job.returncode == -number, job.returncode
+assert took < 0.15, took
+assert out == b"", out
+assert err == b"", err
+EOF
+  [ "$(cli GET "$K")" = other ]
+  cli DEL "$K"
+  [ "$(cli EXISTS "$K" "rlock:{$K}:fence")" = 0 ]
+  ! waits_at_server || return 1
+}
+
+@test "INT ends a wait at once, with a death by INT" { dies_of INT; }
+@test "TERM ends a wait at once, with a death by TERM" { dies_of TERM; }
+@test "HUP ends a wait at once, with a death by HUP" { dies_of HUP; }
+@test "QUIT ends a wait at once, with a death by QUIT" { dies_of QUIT; }
+@test "USR1 ends a wait at once, with a death by USR1" { dies_of USR1; }
+
+@test "to a shell a death by TERM is 143" {
+  cli SET "$K" other
+  start_waiter
+  kill -TERM "$JOB"
+
+  job_ends 143
+  [ ! -s "$JOB_ERR" ]
+}
+
+@test "with --export a signal still leaves a failure for eval" {
+  cli SET "$K" other
+  start_waiter --export
+  kill -TERM "$JOB"
+
+  job_ends 143
+  [ "$(<"$JOB_OUT")" = '(exit 143)' ]
+}
+
+@test "a loop in a shell ends when Ctrl-C ends a wait in it" {
+  cli SET "$K" other
+  run -0 /usr/bin/python3 - "$K" <<'EOF'
+import os, pty, signal, sys, time
+loop = 'for i in 1 2 3; do "$RLOCK" acquire -v "$1"; echo "next $i"; done'
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp("bash", ["bash", "-c", loop, "bash", sys.argv[1]])
+shown = b""
+while b"connected" not in shown:
+    shown += os.read(fd, 4096)
+os.write(fd, b"\3")
+while True:
+    try:
+        shown += os.read(fd, 4096)
+    except OSError:
+        break
+status = os.waitpid(pid, 0)[1]
+assert os.waitstatus_to_exitcode(status) == -signal.SIGINT, status
+assert b"next" not in shown, shown
+EOF
+}
+
+@test "TERM that was ignored at the start does not end a wait" {
+  cli SET "$K" other
+  start_job sh -c 'trap "" TERM; exec "$RLOCK" acquire "$1"' sh "$K"
+  wait_until 5 'rlock to wait' waits_at_server
+  kill -TERM "$JOB"
+  cli DEL "$K"
+
+  job_ends 0
+  [ "$(<"$JOB_OUT")" = "$(cli GET "$K")" ]
+}
+
+@test "a waiter that was killed leaves nothing on the server" {
+  cli SET "$K" other
+  start_waiter
+  kill -KILL "$JOB"
+  job_ends 137
+  wait_until 5 'the connection to end' eval '! waits_at_server'
+
+  cli DEL "$K"
+  [ "$(cli EXISTS "$K" "rlock:{$K}:fence")" = 0 ]
+}
+
+@test "a waiter that was stopped for longer than its limit gives up when continued" {
+  cli SET "$K" other
+  start_waiter -w 300ms
+  kill -STOP "$JOB"
+  # The limit passes; it cannot be waited for otherwise.
+  sleep 0.5
+  begin=$(now_ms)
+  kill -CONT "$JOB"
+
+  job_ends 75
+  within 0 "$(since "$begin")" 200
+}
+
+@test "a waiter that was stopped for longer than its limit takes the lock if it is free" {
+  cli SET "$K" other
+  start_waiter -w 300ms
+  kill -STOP "$JOB"
+  cli DEL "$K"
+  sleep 0.5
+  kill -CONT "$JOB"
+
+  job_ends 0
+  [ "$(<"$JOB_OUT")" = "$(cli GET "$K")" ]
+}
+
+# --- one's own lock -------------------------------------------------------
+
+@test "waiting for the lock of the enclosing run is 75 at once" {
+  begin=$(now_ms)
+  run -75 "$RLOCK" run "$K" "$RLOCK" acquire "$K"
+
+  within 0 "$(since "$begin")" 500
+  [ "$output" = "rlock: '$K' is held by a command that this one is part of: waiting for it would never end" ]
+}
+
+@test "waiting for the lock of a run further out is 75 at once" {
+  begin=$(now_ms)
+  run -75 "$RLOCK" run "$K" sh -c '
+    "$RLOCK" run "$1.b" "$RLOCK" run "$1.c" "$RLOCK" acquire -w 30s "$1"
+    exit $?' sh "$K"
+
+  within 0 "$(since "$begin")" 500
+  [ "$output" = "rlock: '$K' is held by a command that this one is part of: waiting for it would never end" ]
+}
+
+@test "waiting for a lock that this shell exported is 75 at once" {
+  run -75 --separate-stderr sh -c '
+    eval "$("$RLOCK" acquire --export "$1")"
+    "$RLOCK" acquire "$1"' sh "$K"
+
+  [ "$stderr" = "rlock: '$K' is held by a command that this one is part of: waiting for it would never end" ]
+}
+
+@test "-E replaces the 75 of the enclosing lock too" {
+  run -9 "$RLOCK" run "$K" "$RLOCK" acquire -E 9 "$K"
+}
+
+@test "a lock that somebody else holds is waited for inside a run" {
+  cli SET "$K.b" other PX 200
+  run -0 --separate-stderr "$RLOCK" run "$K" "$RLOCK" acquire "$K.b"
+
+  [ "$output" = "$(cli GET "$K.b")" ]
+}
