@@ -23,7 +23,7 @@ if [ -z "${FRESH_INSIDE-}" ]; then
 fi
 
 base=$(mktemp -d)
-trap 'umount -R "$base"/*/{dev,proc,sys} 2>/dev/null || true
+trap 'umount -R "$base"/* 2>/dev/null || true
       rm -rf --one-file-system "$base"' EXIT
 for suite in "$@"; do
   root=$base/$suite
@@ -31,6 +31,7 @@ for suite in "$@"; do
   debootstrap --variant=minbase --include=git,make,gcc,libc6-dev,ca-certificates \
     "$suite" "$root" ${MIRROR+"$MIRROR"} >"$base/log" ||
     { tail "$base/log"; exit 1; }
+  mount --bind "$root" "$root" # as the root of a machine is a mount point
   mount -t proc proc "$root/proc"
   mount --rbind /dev "$root/dev"
   mount --make-rslave "$root/dev"
@@ -44,6 +45,6 @@ for suite in "$@"; do
     chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
       HOME=/root TERM=dumb sh -c "cd /root/rlock && $command"
   done
-  umount -R "$root/dev" "$root/proc"
+  umount -R "$root"
   echo "== $suite: passed"
 done

@@ -14,6 +14,9 @@ bats_require_minimum_version 1.5.0
 : "${SERVER:=$(command -v redis-server || command -v valkey-server)}"
 export RLOCK SERVER
 
+# What the tests write with \u is UTF-8 wherever they run.
+export LC_ALL=C.UTF-8
+
 # A sanitizer's finding must not look like an exit status of rlock's.
 export ASAN_OPTIONS=exitcode=99:${ASAN_OPTIONS-}
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:exitcode=99
