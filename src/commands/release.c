@@ -74,8 +74,7 @@ static bool is_holder(const struct holder *holder, const char *given)
 {
 	char shown[4 * TOKEN_MAX + 8];
 
-	if (strlen(given) == holder->len &&
-	    !memcmp(given, holder->value, holder->len))
+	if (holder_is(holder, given, strlen(given)))
 		return true;
 	escape_display(shown, sizeof(shown), holder->value, holder->len);
 	return !strcmp(given, shown) ||

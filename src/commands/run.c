@@ -437,7 +437,7 @@ static bool is_nested(struct session *session)
 
 	return name && token && !strcmp(name, session->lock.name) &&
 	       lock_look(&session->lock, &session->holder, &err) == LOCK_HELD &&
-	       !strcmp(session->holder.value, token);
+	       holder_is(&session->holder, token, strlen(token));
 }
 
 static int run(struct session *session, struct signals *signals, char **argv,

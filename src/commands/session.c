@@ -121,7 +121,11 @@ static void tell_waiting(void *arg, const struct holder *holder,
 /* Would we wait for a lock that our own caller holds? */
 static bool is_enclosing(const struct session *session)
 {
-	return ancestry_has_variable("RLOCK_TOKEN", session->holder.value);
+	const struct holder *holder = &session->holder;
+
+	/* No variable can hold a NUL. */
+	return strlen(holder->value) == holder->len &&
+	       ancestry_has_variable("RLOCK_TOKEN", holder->value);
 }
 
 static int report_not_obtained(struct session *session)

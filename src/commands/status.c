@@ -245,8 +245,7 @@ static int look_at(struct session *session, const char *name, bool listing,
 	sight->held = outcome == LOCK_HELD;
 	sight->asked = token->len && (!only || !*only || !strcmp(only, name));
 	sight->mine = sight->held && sight->asked &&
-		      token->len == sight->holder.len &&
-		      !memcmp(token->text, sight->holder.value, token->len);
+		      holder_is(&sight->holder, token->text, token->len);
 	report->looked++;
 	report->held += sight->asked ? sight->mine : sight->held;
 	if (outcome == LOCK_FAILED)

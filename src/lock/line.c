@@ -42,11 +42,12 @@ static void notify(const struct wait *wait, const struct holder *holder,
 		wish->notice(wish->arg, holder, err);
 }
 
-/* May this failure be waited out? */
+/* May this failure be waited out, and is there time? */
 static bool will_pass(const struct wait *wait, const struct error *err)
 {
 	return wait->answered && !err->stopped &&
-	       err->status == STATUS_UNAVAILABLE;
+	       err->status == STATUS_UNAVAILABLE &&
+	       clock_now() < wait->deadline;
 }
 
 /* Sleeps until the next attempt is due.  False if a stop came first. */
@@ -85,6 +86,7 @@ enum lock_outcome line_acquire(struct lock *lock, const struct line_wish *wish,
 	wait.deadline = clock_after(wait.begin, wish->wait);
 	for (;;) {
 		msec now = clock_now();
+		bool last = now >= wait.deadline;
 		const struct holder *who = NULL;
 
 		outcome = lock_acquire(lock, answer_limit(&wait), holder, err);
@@ -96,8 +98,7 @@ enum lock_outcome line_acquire(struct lock *lock, const struct line_wish *wish,
 				wait.slowest = clock_now() - now;
 		}
 		wait.answered |= who != NULL || err->passing;
-		if (clock_now() >= wait.deadline ||
-		    (!who && !will_pass(&wait, err)))
+		if (last || (!who && !will_pass(&wait, err)))
 			break;
 		notify(&wait, who, who ? NULL : err);
 		if (!sleep_on(lock, &wait, who, err)) {

@@ -152,6 +152,11 @@ static bool read_fence(const struct reply *reply, uint64_t *fence)
 	return end == text + len;
 }
 
+bool holder_is(const struct holder *holder, const char *token, size_t len)
+{
+	return holder->len == len && !memcmp(holder->value, token, len);
+}
+
 void holder_set(struct holder *holder, const char *token, size_t len)
 {
 	if (len >= sizeof(holder->value))

@@ -80,6 +80,9 @@ struct lock {
 			 * lock may be ours, unknown to us; -1: no doubt */
 };
 
+/* Is it exactly this token?  A holder's value may hold any byte, NUL too. */
+bool holder_is(const struct holder *holder, const char *token, size_t len);
+
 /* Reads a holder's token; a longer one than the room is cut. */
 void holder_set(struct holder *holder, const char *token, size_t len);
 

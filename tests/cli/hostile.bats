@@ -202,6 +202,24 @@ print(ascii(json.loads(text)["token"]))'
   [ "$output" = "'a\\x00b'" ]
 }
 
+@test "a token that a value with a NUL begins with does not own the lock" {
+  printf 'a\0b' | cli -x SET "$K"
+  RLOCK_NAME=$K RLOCK_TOKEN=a run -75 --separate-stderr \
+    "$RLOCK" run -n "$K" echo started
+  [ -z "$output" ]
+
+  run -79 "$RLOCK" release --token a "$K"
+  run -79 "$RLOCK" extend --to 5s --token a "$K"
+  is_held "$K"
+}
+
+@test "a value with a NUL is not the lock of a run that encloses" {
+  printf 'a\0b' | cli -x SET "$K"
+  RLOCK_TOKEN=a run -75 "$RLOCK" acquire -w 100ms "$K"
+
+  [ "$output" = "rlock: '$K' is held by foreign token a\\x00b, never expires" ]
+}
+
 @test "an empty value is a foreign token, and the lock is held" {
   cli SET "$K" ''
   run -75 "$RLOCK" acquire -n "$K"

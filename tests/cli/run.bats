@@ -142,7 +142,7 @@ teardown() {
 }
 
 @test "after -- options belong to the command even right behind NAME" {
-  run -127 "$RLOCK" run "$K" -- -n
+  run -127 env PATH="$PWD" "$RLOCK" run "$K" -- -n
 
   [ "$output" = "rlock: '$K': cannot execute '-n': No such file or directory" ]
 }

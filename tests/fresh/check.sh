@@ -36,6 +36,7 @@ for suite in "$@"; do
   mount --rbind /dev "$root/dev"
   mount --make-rslave "$root/dev"
   cp /etc/resolv.conf "$root/etc/resolv.conf"
+  echo '127.0.0.1 localhost' >"$root/etc/hosts" # as every machine has
   # Packages must not start their services here.
   printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
   chmod +x "$root/usr/sbin/policy-rc.d"

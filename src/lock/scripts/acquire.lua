@@ -10,7 +10,8 @@
 --
 -- An error leaves no lock behind: a db that does not exist ends the script
 -- before any write, and the fence, the one write that can fail for want of
--- memory, stands before the lock.
+-- memory, stands before the lock.  And who may not release or renew does not
+-- take: both are tried while the key is absent, which changes nothing.
 if ARGV[1] ~= '0' then redis.call('SELECT', ARGV[1]) end
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[2] then
@@ -19,6 +20,10 @@ end
 -- Servers before 7 replicate a script by its text, and then allow no write
 -- after TIME.
 if redis.replicate_commands then redis.replicate_commands() end
+if not holder then
+  redis.call('DEL', KEYS[1])
+  redis.call('PEXPIRE', KEYS[1], 1)
+end
 local last, of = (redis.call('GET', KEYS[2]) or ''):match('^(%d+) (.*)$')
 last = tonumber(last) or 0
 if last > 9e15 then last = 0 end -- beyond what a Lua number counts: not ours
