@@ -22,6 +22,7 @@
 #define REFRESH	   ((msec)1000)
 
 static bool quiet;
+static bool in_place = true; /* on a terminal: no other lines come between */
 
 /* The line that is kept up to date on a terminal. */
 static struct {
@@ -51,14 +52,19 @@ __attribute__((format(printf, 1, 0))) static void write_line(const char *fmt,
 	write_stderr(line, len);
 }
 
+/* Called from the keeper's thread too, so it looks at nothing of ours. */
 static void trace_line(const char *line)
 {
-	report_line("%s", line);
+	char whole[LINE_MAX_BYTES];
+
+	snprintf(whole, sizeof(whole), "rlock: %s\n", line);
+	write_stderr(whole, strlen(whole));
 }
 
 void report_open(bool be_quiet, bool verbose)
 {
 	quiet = be_quiet;
+	in_place = !verbose;
 	trace_to(verbose ? trace_line : NULL);
 }
 
@@ -190,7 +196,7 @@ static void rewrite_line(const char *text)
 void report_wait(const char *name, const struct holder *holder,
 		 const struct error *err)
 {
-	bool terminal = isatty(STDERR_FILENO);
+	bool terminal = in_place && isatty(STDERR_FILENO);
 	char text[DESCRIPTION_MAX];
 	char shown[REPORT_NAME_MAX];
 
