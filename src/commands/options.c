@@ -585,6 +585,10 @@ static bool get_command(const struct reading *r, struct options *o)
 		return true;
 	}
 	o->command = r->rest;
+	if (r->count && is_set(r, NAME))
+		return error_set(r->err, STATUS_USAGE,
+				 "the lock is named twice: by --name and by an "
+				 "operand");
 	if (!o->name && !r->dashes)
 		return error_set(r->err, STATUS_USAGE,
 				 "no lock and no command (try 'rlock run "

@@ -24,7 +24,7 @@ static int conclude(const struct session *session, enum lock_outcome outcome,
 {
 	int status = STATUS_OK;
 
-	if (outcome == LOCK_FAILED)
+	if (outcome == LOCK_FAILED || outcome == LOCK_NO_LOCK)
 		return report_failure(session->lock.name, err);
 	if (outcome != LOCK_OK)
 		status = session_not_ours(session, outcome);
@@ -47,7 +47,9 @@ static int release_own(struct session *session)
 		return report_failure(session->lock.name, &err);
 	outcome = lock_release(&session->lock, 0, CLOCK_NEVER, &session->holder,
 			       &err);
-	if (outcome != LOCK_FAILED && session->from_file)
+	if ((outcome == LOCK_OK || outcome == LOCK_GONE ||
+	     outcome == LOCK_HELD) &&
+	    session->from_file)
 		tokenfile_remove(session->options->token_file, &session->file);
 	return conclude(session, outcome, &err);
 }
@@ -128,7 +130,7 @@ static int release_by_force(struct session *session)
 	struct error err;
 	int status;
 
-	outcome = lock_look(lock, &session->holder, &err);
+	outcome = lock_look(lock, CLOCK_NEVER, &session->holder, &err);
 	if (outcome != LOCK_HELD)
 		return conclude(session, outcome, &err);
 	status = check_holder(session);

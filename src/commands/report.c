@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +20,11 @@
 #define DESCRIPTION_MAX (REPORT_NAME_MAX + 2 * REPORT_HOLDER_MAX + 200)
 
 #define LINE_BEGIN "\r\033[K" /* back to the start, clear */
+#define HASTE	   50	      /* ms */
 #define REFRESH	   ((msec)1000)
 
 static bool quiet;
+static bool in_haste;
 static bool in_place = true; /* on a terminal: no other lines come between */
 
 /* The line that is kept up to date on a terminal. */
@@ -31,8 +34,15 @@ static struct {
 	msec refresh; /* not again before */
 } progress;
 
+/* While a command is guarded, a pager that nobody pages or a terminal that is
+ * held must not keep its lock from being renewed or itself from being stopped:
+ * then a line is lost instead. */
 static void write_stderr(const char *text, size_t len)
 {
+	struct pollfd ready = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (in_haste && poll(&ready, 1, HASTE) <= 0)
+		return;
 	/* Nobody can be told that stderr is gone. */
 	while (write(STDERR_FILENO, text, len) < 0 && errno == EINTR)
 		;
@@ -66,6 +76,11 @@ void report_open(bool be_quiet, bool verbose)
 	quiet = be_quiet;
 	in_place = !verbose;
 	trace_to(verbose ? trace_line : NULL);
+}
+
+void report_in_haste(bool haste)
+{
+	in_haste = haste;
 }
 
 void report_line(const char *fmt, ...)
@@ -238,9 +253,7 @@ void report_doubt(const struct lock *lock)
 	else
 		report_line("%s may have been taken on '%s': it frees itself "
 			    "within %s, or release it with token %s",
-			    shown, server,
-			    duration_format(left, lock->doubt + lock->ttl -
-							  clock_now()),
+			    shown, server, duration_format(left, lock->ttl),
 			    token);
 }
 

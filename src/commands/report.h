@@ -18,6 +18,10 @@
 /* Sets what report_notice and trace lines do; before that they are silent. */
 void report_open(bool quiet, bool verbose);
 
+/* From now on a line that cannot be written within 50 ms is lost: while there is
+ * something more urgent than words.  Not while another thread runs. */
+void report_in_haste(bool haste);
+
 /* A line that is always shown. */
 void report_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

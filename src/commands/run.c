@@ -32,6 +32,7 @@
 #define KILL_AGAIN     ((msec)100)  /* after KILL, until the group is gone */
 #define GROUP_PATIENCE ((msec)1000) /* for members the kernel cannot end */
 #define LAST_RELEASE   ((msec)1000) /* giving back a lock that was lost */
+#define KILLS_MAX      20	    /* two seconds of them */
 #define BASENAME_MAX   64
 #define MADE_NAME_MAX  (BASENAME_MAX + 32)
 
@@ -47,7 +48,9 @@ struct guard {
 	bool lost;	/* decided once and for all */
 	bool troubled;	/* a renewal failed since the last that did not */
 	msec kill_at;	/* when stopping; else CLOCK_NEVER */
+	int kills;	/* sent so far */
 	bool ended;	/* the command itself */
+	bool beyond_us; /* it cannot be ended by us */
 };
 
 /* --- the lock's name and the command ---------------------------------- */
@@ -118,13 +121,19 @@ static void lose(struct guard *guard, msec kill_at, const char *how)
 	if (guard->lost)
 		return;
 	guard->lost = true;
+	if (guard->options->stop_when_lost)
+		stop_command(guard, kill_at);
 	report_line("%s on '%s' was lost: %s; the command %s",
 		    report_name(name, guard->session->lock.name),
 		    servers_name(&guard->session->servers), how,
 		    guard->options->stop_when_lost ? "is stopped"
 						   : "goes on without it");
-	if (guard->options->stop_when_lost)
-		stop_command(guard, kill_at);
+}
+
+/* When KILL is due if the lock is lost now. */
+static msec kill_time(const struct guard *guard)
+{
+	return clock_after(clock_now(), guard->options->kill_after);
 }
 
 /* The server says that the lock is not ours: nothing is to be waited for. */
@@ -136,7 +145,7 @@ static void lose_at_once(struct guard *guard, const struct holder *holder)
 	if (holder)
 		snprintf(how, sizeof(how), "it is held by %s",
 			 report_who(who, holder));
-	lose(guard, clock_after(clock_now(), guard->options->kill_after), how);
+	lose(guard, kill_time(guard), how);
 }
 
 static msec kill_margin(const struct guard *guard)
@@ -156,16 +165,27 @@ static msec stop_at(const struct guard *guard)
 	return guard->lease_end - margin;
 }
 
+/* The keeper was told by the server. */
+static void lose_to(struct guard *guard, const struct keeper_report *report)
+{
+	struct holder *holder = &guard->session->holder;
+
+	if (!report->gone)
+		holder_set(holder, report->text, report->text_len);
+	lose_at_once(guard, report->gone ? NULL : holder);
+}
+
 static void hear_keeper(struct guard *guard)
 {
 	struct keeper_report report;
-	struct holder *holder;
 	char name[REPORT_NAME_MAX];
 
 	while (keeper_next(guard->keeper, &report)) {
 		switch (report.news) {
 		case KEEPER_RENEWED:
-			guard->lease_end = report.lease_end;
+			/* We may have renewed ourselves since. */
+			if (report.lease_end > guard->lease_end)
+				guard->lease_end = report.lease_end;
 			guard->troubled = false;
 			break;
 		case KEEPER_TROUBLE:
@@ -179,14 +199,36 @@ static void hear_keeper(struct guard *guard)
 			guard->troubled = true;
 			break;
 		case KEEPER_LOST:
-			holder = report.gone ? NULL : &guard->session->holder;
-			if (holder)
-				holder_set(holder, report.text,
-					   report.text_len);
-			lose_at_once(guard, holder);
+			if (report.no_lock)
+				lose(guard, kill_time(guard), report.text);
+			else
+				lose_to(guard, &report);
 			break;
 		}
 	}
+}
+
+/* rlock can do no more: what it may not signal, or the kernel cannot end, goes
+ * on without the lock. */
+static void give_up(struct guard *guard, const char *why)
+{
+	char name[REPORT_NAME_MAX];
+
+	report_line("%s: cannot stop pid %ld: %s",
+		    report_name(name, guard->session->lock.name),
+		    (long)guard->child.pid, why);
+	guard->beyond_us = true;
+}
+
+/* KILL, again and again until the command has ended. */
+static void kill_command(struct guard *guard, msec now)
+{
+	trace("sending KILL to the command");
+	if (!child_signal(&guard->child, SIGKILL) && errno == EPERM)
+		give_up(guard, strerror(EPERM));
+	else if (++guard->kills > KILLS_MAX)
+		give_up(guard, "it does not end");
+	guard->kill_at = clock_after(now, KILL_AGAIN);
 }
 
 /* What is due by the clock: TERM when the lease runs out unconfirmed, KILL
@@ -198,11 +240,8 @@ static void watch_clock(struct guard *guard)
 	if (!guard->lost && now >= stop_at(guard))
 		lose(guard, guard->lease_end - kill_margin(guard),
 		     "no renewal was confirmed in time");
-	if (now >= guard->kill_at) {
-		trace("sending KILL to the command");
-		child_signal(&guard->child, SIGKILL);
-		guard->kill_at = clock_after(now, KILL_AGAIN);
-	}
+	if (now >= guard->kill_at)
+		kill_command(guard, now);
 }
 
 /* --- the command ------------------------------------------------------- */
@@ -222,10 +261,8 @@ static bool check_lock(struct guard *guard)
 		guard->lease_end = lock->lease_end;
 		return true;
 	}
-	if (outcome == LOCK_FAILED)
-		lose(guard,
-		     clock_after(clock_now(), guard->options->kill_after),
-		     err.text);
+	if (outcome == LOCK_FAILED || outcome == LOCK_NO_LOCK)
+		lose(guard, kill_time(guard), err.text);
 	else
 		lose_at_once(guard, outcome == LOCK_HELD ? holder : NULL);
 	return !guard->options->stop_when_lost;
@@ -243,7 +280,11 @@ static void pause_together(struct guard *guard, int signo)
 		return; /* somebody stopped the command alone */
 	child_take_terminal(&guard->child);
 	if (!wants_terminal || !child_lend_terminal(&guard->child)) {
-		signals_pause(signo);
+		/* In a group that cannot be stopped a command that wants the
+		 * terminal will never get it: it is told as the kernel tells
+		 * its like. */
+		if (!signals_pause(signo) && wants_terminal)
+			child_signal(&guard->child, SIGHUP);
 		if (!check_lock(guard))
 			return;
 		if (had_terminal || wants_terminal)
@@ -288,7 +329,7 @@ static void watch(struct guard *guard)
 		{ .fd = guard->timer, .events = POLLIN },
 	};
 
-	while (!guard->ended) {
+	while (!guard->ended && !guard->beyond_us) {
 		msec due = guard->lost ? guard->kill_at : stop_at(guard);
 
 		clock_timer_set(guard->timer, due);
@@ -304,17 +345,14 @@ static void watch(struct guard *guard)
  * be gone too. */
 static void sweep(struct guard *guard)
 {
-	char name[REPORT_NAME_MAX];
-
-	if (guard->kill_at == CLOCK_NEVER ||
+	if (guard->kill_at == CLOCK_NEVER || guard->beyond_us ||
 	    child_group_is_gone(&guard->child, guard->kill_at))
 		return;
-	child_signal(&guard->child, SIGKILL);
-	if (!child_group_is_gone(&guard->child,
-				 clock_after(clock_now(), GROUP_PATIENCE)))
-		report_line("%s: a process of group %ld cannot be ended",
-			    report_name(name, guard->session->lock.name),
-			    (long)guard->child.pid);
+	if (!child_signal(&guard->child, SIGKILL) && errno == EPERM)
+		give_up(guard, strerror(EPERM));
+	else if (!child_group_is_gone(&guard->child,
+				      clock_after(clock_now(), GROUP_PATIENCE)))
+		give_up(guard, "it does not end");
 }
 
 /* --- the end ----------------------------------------------------------- */
@@ -325,7 +363,8 @@ static msec time_to_hold(const struct guard *guard, int status)
 	msec held = clock_now() - guard->session->lock.taken;
 	msec rest = guard->options->min_hold - held;
 
-	if (status == STATUS_NOT_FOUND || status == STATUS_CANNOT_EXECUTE)
+	if (status == STATUS_NOT_FOUND || status == STATUS_CANNOT_EXECUTE ||
+	    status == STATUS_NOT_OURS)
 		return 0;
 	return rest > 0 ? rest : 0;
 }
@@ -338,9 +377,7 @@ static void warn_of_release(const struct guard *guard, const struct error *err)
 
 	report_line("%s: cannot release: %s; it frees itself within %s",
 		    report_name(name, guard->session->lock.name), err->text,
-		    duration_format(left, guard->lease_end - clock_now() +
-						  guard->options->ttl / 100 +
-						  2));
+		    duration_format(left, guard->options->ttl));
 }
 
 /* Releases, and turns the command's status into rlock's. */
@@ -359,6 +396,10 @@ static int finish(struct guard *guard, int status)
 	}
 	outcome = lock_release(&session->lock, time_to_hold(guard, status),
 			       CLOCK_NEVER, &session->holder, &err);
+	if (outcome == LOCK_NO_LOCK) {
+		report_failure(session->lock.name, &err);
+		return STATUS_NOT_OURS;
+	}
 	if (outcome == LOCK_FAILED)
 		warn_of_release(guard, &err);
 	else if (outcome != LOCK_OK)
@@ -386,6 +427,7 @@ static int guard_command(struct guard *guard, int *death)
 	sweep(guard);
 	keeper_stop(guard->keeper);
 	close(guard->timer);
+	report_in_haste(false);
 	status = finish(guard, child_exit_status(guard->child.status));
 	if (status == STATUS_SIGNAL + SIGINT ||
 	    status == STATUS_SIGNAL + SIGQUIT)
@@ -401,6 +443,14 @@ static void export_lock(const struct lock *lock)
 	setenv("RLOCK_NAME", lock->name, 1);
 	setenv("RLOCK_TOKEN", lock->token.text, 1);
 	setenv("RLOCK_FENCE", fence, 1);
+}
+
+/* rlock itself may have been stopped since the lock was taken. */
+static bool still_time(const struct guard *guard, struct error *err)
+{
+	return clock_now() < stop_at(guard) ||
+	       error_set(err, STATUS_UNAVAILABLE,
+			 "the lease ran out before the command could start");
 }
 
 /* From here on the lock is held: every way out releases it. */
@@ -419,8 +469,10 @@ static int run_under_lock(struct session *session, struct signals *signals,
 
 	session->servers.stop_fd = -1; /* signals are for the command now */
 	export_lock(&session->lock);
-	if (!signals_widen(signals, &err) ||
+	report_in_haste(true);
+	if (!signals_widen(signals, &err) || !still_time(&guard, &err) ||
 	    !child_start(&guard.child, argv, signals, &err)) {
+		report_in_haste(false);
 		session_give_back(session);
 		return report_failure(session->lock.name, &err);
 	}
@@ -428,16 +480,26 @@ static int run_under_lock(struct session *session, struct signals *signals,
 }
 
 /* Inside a `run` of the same lock, which renews and watches it, there is
- * nothing to do but to execute the command. */
-static bool is_nested(struct session *session)
+ * nothing to do but to execute the command.  LOCK_OK: we are inside; LOCK_GONE:
+ * not; LOCK_FAILED. */
+static enum lock_outcome look_for_nesting(struct session *session,
+					  struct error *err)
 {
 	const char *name = getenv("RLOCK_NAME");
 	const char *token = getenv("RLOCK_TOKEN");
-	struct error err;
+	msec limit = CLOCK_NEVER;
+	enum lock_outcome outcome;
 
-	return name && token && !strcmp(name, session->lock.name) &&
-	       lock_look(&session->lock, &session->holder, &err) == LOCK_HELD &&
-	       holder_is(&session->holder, token, strlen(token));
+	if (!name || !token || strcmp(name, session->lock.name))
+		return LOCK_GONE;
+	if (session->options->wait)
+		limit = clock_after(clock_now(), session->options->wait);
+	outcome = lock_look(&session->lock, limit, &session->holder, err);
+	if (outcome == LOCK_HELD &&
+	    holder_is(&session->holder, token, strlen(token)))
+		return LOCK_OK;
+	return outcome == LOCK_FAILED && !err->passing ? LOCK_FAILED
+						       : LOCK_GONE;
 }
 
 static int run(struct session *session, struct signals *signals, char **argv,
@@ -450,10 +512,15 @@ static int run(struct session *session, struct signals *signals, char **argv,
 	if (options->min_hold && !options->wait_given)
 		report_notice("--min-hold without -n or -w: a host that waits "
 			      "runs the command after all");
-	if (is_nested(session)) {
+	switch (look_for_nesting(session, &err)) {
+	case LOCK_OK:
 		trace("nested: the lock is our caller's");
 		child_become(argv, signals, &err);
 		return report_failure(session->lock.name, &err);
+	case LOCK_FAILED:
+		return session_not_taken(session, signals, death, &err);
+	default:
+		break;
 	}
 	if (!session_make_token(session, (long)getpid(), &err))
 		return report_failure(session->lock.name, &err);

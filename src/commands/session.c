@@ -17,6 +17,7 @@ void session_open(struct session *session, const struct options *options,
 	session->options = options;
 	session->from_file = false;
 	session->already = false;
+	session->enclosed = false;
 	servers_init(&session->servers, &options->url, options->timeout,
 		     stop_fd);
 	lock_init(&session->lock, &session->servers, name, options->ttl);
@@ -119,34 +120,31 @@ static void tell_waiting(void *arg, const struct holder *holder,
 }
 
 /* Would we wait for a lock that our own caller holds? */
-static bool is_enclosing(const struct session *session)
+static bool is_enclosing(void *arg, const struct holder *holder)
 {
-	const struct holder *holder = &session->holder;
+	struct session *session = arg;
 
 	/* No variable can hold a NUL. */
-	return strlen(holder->value) == holder->len &&
-	       ancestry_has_variable("RLOCK_TOKEN", holder->value);
+	session->enclosed = strlen(holder->value) == holder->len &&
+			    ancestry_has_variable("RLOCK_TOKEN", holder->value);
+	return session->enclosed;
 }
 
-static int report_not_obtained(struct session *session)
-{
-	report_held(session->lock.name, &session->holder);
-	return session->options->conflict_status;
-}
-
-static int report_enclosing(struct session *session)
+static int report_not_obtained(const struct session *session)
 {
 	char name[REPORT_NAME_MAX];
 
-	report_notice("%s is held by a command that this one is part of: "
-		      "waiting for it would never end",
-		      report_name(name, session->lock.name));
+	if (session->enclosed)
+		report_notice("%s is held by a command that this one is part "
+			      "of: waiting for it would never end",
+			      report_name(name, session->lock.name));
+	else
+		report_held(session->lock.name, &session->holder);
 	return session->options->conflict_status;
 }
 
-/* Not taken: say why, and what may be left of it. */
-static int report_not_taken(struct session *session, struct signals *signals,
-			    int *death, const struct error *err)
+int session_not_taken(struct session *session, struct signals *signals,
+		      int *death, const struct error *err)
 {
 	int status = (int)err->status;
 
@@ -165,38 +163,32 @@ bool session_take(struct session *session, struct signals *signals, int *status,
 	struct line_wish wish = {
 		.wait = session->options->wait,
 		.notice = tell_waiting,
+		.hopeless = is_enclosing,
 		.arg = session,
 	};
-	struct line_wish once = { .wait = 0 };
-	enum lock_outcome outcome = LOCK_HELD;
+	enum lock_outcome outcome;
 	char name[REPORT_NAME_MAX];
-	struct error err = { .passing = true };
+	struct error err;
 
 	*death = 0;
-	if (wish.wait && getenv("RLOCK_TOKEN")) {
-		/* Look before waiting: it may be our own caller's. */
-		outcome = line_acquire(&session->lock, &once, &session->holder,
-				       &err);
-		if (outcome == LOCK_HELD && is_enclosing(session)) {
-			*status = report_enclosing(session);
-			return false;
-		}
-	}
-	if (outcome == LOCK_HELD || (outcome == LOCK_FAILED && err.passing))
-		outcome = line_acquire(&session->lock, &wish, &session->holder,
-				       &err);
-	report_wait_over();
 	*status = STATUS_OK;
-	if (outcome == LOCK_HELD)
-		*status = report_not_obtained(session);
-	else if (outcome == LOCK_FAILED)
-		*status = report_not_taken(session, signals, death, &err);
-	else
-		session->already = outcome == LOCK_ALREADY;
-	if (session->already)
+	outcome = line_acquire(&session->lock, &wish, &session->holder, &err);
+	report_wait_over();
+	switch (outcome) {
+	case LOCK_OK:
+		return true;
+	case LOCK_ALREADY:
+		session->already = true;
 		report_notice("%s was already held with this token",
 			      report_name(name, session->lock.name));
-	return outcome == LOCK_OK || outcome == LOCK_ALREADY;
+		return true;
+	case LOCK_HELD:
+		*status = report_not_obtained(session);
+		return false;
+	default:
+		*status = session_not_taken(session, signals, death, &err);
+		return false;
+	}
 }
 
 /* --- not ours --------------------------------------------------------- */
@@ -260,6 +252,7 @@ int session_extend(struct session *session, enum lock_extend_mode mode,
 			    report_name(name, session->lock.name),
 			    servers_name(&session->servers));
 		return STATUS_DATA;
+	case LOCK_NO_LOCK:
 	case LOCK_FAILED:
 		return report_failure(session->lock.name, &err);
 	default:

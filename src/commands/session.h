@@ -20,7 +20,8 @@ struct session {
 	struct holder holder;  /* the last answer's */
 	struct tokenfile file; /* where the token came from */
 	bool from_file;
-	bool already; /* held with this token before we took it */
+	bool already;  /* held with this token before we took it */
+	bool enclosed; /* not obtained: our own caller holds it */
 };
 
 /* stop_fd: readable when waiting must end; -1: signals do as they always do. */
@@ -49,6 +50,11 @@ bool session_make_token(struct session *session, long pid, struct error *err);
  * wait, or 0. */
 bool session_take(struct session *session, struct signals *signals, int *status,
 		  int *death);
+
+/* Reports a failure on the way to the lock, and what may be left of it; a signal
+ * that ended it goes to *death.  Returns the exit status. */
+int session_not_taken(struct session *session, struct signals *signals,
+		      int *death, const struct error *err);
 
 /* Reports that the token does not own the lock: gone, or somebody else's.
  * Returns STATUS_NOT_OURS. */

@@ -239,7 +239,7 @@ static int look_at(struct session *session, const char *name, bool listing,
 		return report_failure(name, &err);
 	}
 	session_turn_to(session, name);
-	outcome = lock_look(&session->lock, &sight->holder, &err);
+	outcome = lock_look(&session->lock, CLOCK_NEVER, &sight->holder, &err);
 	sight->name = name;
 	sight->seen = clock_wall();
 	sight->held = outcome == LOCK_HELD;
@@ -248,7 +248,8 @@ static int look_at(struct session *session, const char *name, bool listing,
 		      holder_is(&sight->holder, token->text, token->len);
 	report->looked++;
 	report->held += sight->asked ? sight->mine : sight->held;
-	if (outcome == LOCK_FAILED)
+	if (outcome == LOCK_FAILED || outcome == LOCK_NO_LOCK)
+
 		status = report_failure(name, &err);
 	else if (listing && !sight->held)
 		;

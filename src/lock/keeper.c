@@ -31,13 +31,14 @@ struct keeper {
 	struct holder holder;
 };
 
-static void report(struct keeper *keeper, enum keeper_news news,
+static void report(struct keeper *keeper, enum keeper_news news, bool no_lock,
 		   const char *text, size_t len)
 {
 	struct keeper_report r = {
 		.news = news,
 		.lease_end = keeper->lock.lease_end,
 		.gone = text == NULL,
+		.no_lock = no_lock,
 	};
 
 	r.text_len = len < sizeof(r.text) ? len : sizeof(r.text) - 1;
@@ -62,19 +63,22 @@ static bool renew(struct keeper *keeper, msec *backoff)
 			    &keeper->holder, &err)) {
 	case LOCK_OK:
 		trace("renewed for %" PRId64 " ms", lock->ttl);
-		report(keeper, KEEPER_RENEWED, "", 0);
+		report(keeper, KEEPER_RENEWED, false, "", 0);
 		*backoff = 0;
 		return true;
 	case LOCK_GONE:
-		report(keeper, KEEPER_LOST, NULL, 0);
+		report(keeper, KEEPER_LOST, false, NULL, 0);
 		return false;
 	case LOCK_HELD:
-		report(keeper, KEEPER_LOST, keeper->holder.value,
+		report(keeper, KEEPER_LOST, false, keeper->holder.value,
 		       keeper->holder.len);
+		return false;
+	case LOCK_NO_LOCK:
+		report(keeper, KEEPER_LOST, true, err.text, strlen(err.text));
 		return false;
 	default:
 		if (!err.stopped)
-			report(keeper, KEEPER_TROUBLE, err.text,
+			report(keeper, KEEPER_TROUBLE, false, err.text,
 			       strlen(err.text));
 		servers_hang_up(&keeper->servers);
 		*backoff = *backoff ? 2 * *backoff : BACKOFF_FIRST;

@@ -29,7 +29,8 @@ enum keeper_news {
 struct keeper_report {
 	enum keeper_news news;
 	msec lease_end;
-	bool gone;	 /* LOST: nobody has it; else holder does */
+	bool gone;	 /* LOST: nobody has it, else a holder */
+	bool no_lock;	 /* LOST: the key is no lock any more: text says so */
 	char text[3500]; /* TROUBLE: the cause; LOST: the holder's token, cut */
 	size_t text_len;
 };
@@ -47,7 +48,8 @@ int keeper_fd(const struct keeper *keeper);
 bool keeper_next(struct keeper *keeper, struct keeper_report *report);
 
 /* Ends the thread and waits for it: some 50 ms at the most, even when it is in
- * the middle of a renewal.  Frees the keeper; NULL is allowed. */
+ * the middle of a renewal (but the resolver, asked for a host's name, hears
+ * nobody).  Frees the keeper; NULL is allowed. */
 void keeper_stop(struct keeper *keeper);
 
 #endif

@@ -82,6 +82,7 @@ enum lock_outcome line_acquire(struct lock *lock, const struct line_wish *wish,
 {
 	struct wait wait = { .wish = wish, .begin = clock_now() };
 	enum lock_outcome outcome;
+	bool asked = false;
 
 	wait.deadline = clock_after(wait.begin, wish->wait);
 	for (;;) {
@@ -100,6 +101,10 @@ enum lock_outcome line_acquire(struct lock *lock, const struct line_wish *wish,
 		wait.answered |= who != NULL || err->passing;
 		if (last || (!who && !will_pass(&wait, err)))
 			break;
+		if (who && !asked && wish->hopeless &&
+		    wish->hopeless(wish->arg, who))
+			break;
+		asked |= who != NULL;
 		notify(&wait, who, who ? NULL : err);
 		if (!sleep_on(lock, &wait, who, err)) {
 			outcome = LOCK_FAILED;

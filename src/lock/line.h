@@ -18,6 +18,9 @@ struct line_wish {
 	 * why, and we go on trying. */
 	void (*notice)(void *arg, const struct holder *holder,
 		       const struct error *err);
+	/* Asked once, before the wait begins: can this holder never go because
+	 * we wait?  Then the wait is over.  NULL: no. */
+	bool (*hopeless)(void *arg, const struct holder *holder);
 	void *arg;
 };
 
@@ -26,8 +29,8 @@ struct line_wish {
  * wait; one that cannot be reached at the start is not waited for.
  *
  * LOCK_OK, LOCK_ALREADY; LOCK_HELD: the wait is over; LOCK_FAILED, with
- * err->stopped if the servers' stop_fd ended the wait.  On LOCK_HELD and
- * LOCK_FAILED nothing of ours is left on the server, unless lock->doubt says
+ * err->stopped if the servers' stop_fd ended the wait; LOCK_NO_LOCK.  On these
+ * nothing of ours is left on the server, unless lock->doubt says
  * so: then the lock may be ours, and the user must be told the token. */
 enum lock_outcome line_acquire(struct lock *lock, const struct line_wish *wish,
 			       struct holder *holder, struct error *err);

@@ -198,32 +198,41 @@ static msec lease_of(msec sent, msec ttl)
 	return sent + ttl - ttl * DRIFT_PERCENT / 100 - DRIFT_FIXED;
 }
 
-/* A key of another type stands in the way: say which, and of what type. */
-static enum lock_outcome explain_type(struct lock *lock, struct error *err)
+/* The lock's key is of another type; reply is {-3, type}. */
+static enum lock_outcome no_lock(const struct lock *lock,
+				 const struct reply *type, struct error *err)
 {
-	struct holder *holder = calloc(1, sizeof(*holder));
-	struct error why;
+	const char *text = NULL;
+	size_t len = 0;
+	char shown[40];
 
-	if (holder && lock_look(lock, holder, &why) == LOCK_FAILED)
-		*err = why;
-	else if (holder) {
-		char shown[300];
+	if (!reply_text(type, &text, &len))
+		return strange(lock, err);
+	escape_display(shown, sizeof(shown), text, len);
+	error_set(err, STATUS_DATA, "the key on '%s' is a %s, not a lock",
+		  servers_name(lock->servers), shown);
+	return LOCK_NO_LOCK;
+}
 
+/* There is no answer, or an error.  The scripts see to the type of the lock's
+ * own key, so a wrong one is that of the helper.  A reply beside a refusal:
+ * the login failed, and yet it was done. */
+static enum lock_outcome explain(const struct lock *lock, enum fate fate,
+				 const struct reply *reply, struct error *err)
+{
+	size_t used = strlen(err->text);
+	char shown[300];
+
+	if (fate == FATE_REFUSED && err->status == STATUS_DATA) {
 		escape_display(shown, sizeof(shown), lock->fence_key,
 			       strlen(lock->fence_key));
 		error_set(err, STATUS_DATA,
 			  "the helper key '%s' on '%s' is not rlock's", shown,
 			  servers_name(lock->servers));
+	} else if (reply) {
+		snprintf(err->text + used, sizeof(err->text) - used,
+			 "; and yet the request was carried out");
 	}
-	free(holder);
-	return LOCK_FAILED;
-}
-
-static enum lock_outcome explain(struct lock *lock, enum fate fate,
-				 struct error *err)
-{
-	if (fate == FATE_REFUSED && err->status == STATUS_DATA)
-		return explain_type(lock, err);
 	return LOCK_FAILED;
 }
 
@@ -298,10 +307,13 @@ enum lock_outcome lock_acquire(struct lock *lock, msec limit,
 		lock->doubt = -1;
 		trace("held; expires in %" PRId64 " ms (-1: never)",
 		      holder->expires_in);
+	} else if (fate == FATE_ANSWERED && code == -3) {
+		lock->doubt = -1;
+		outcome = no_lock(lock, reply_at(reply, 1), err);
 	} else if (fate == FATE_ANSWERED) {
 		outcome = strange(lock, err);
 	} else if (reply && read_code(reply, &code) && code == 1) {
-		/* The login was refused, and yet the script ran. */
+		/* The login was refused, and yet the lock was taken. */
 		lock->taken = lock->doubt;
 		lock->doubt = -1;
 		outcome = give_back(lock, LOCK_UNDO, err);
@@ -310,7 +322,7 @@ enum lock_outcome lock_acquire(struct lock *lock, msec limit,
 		 * request: a server that is loading may load our lock. */
 		if (!doubt)
 			lock->doubt = -1;
-		outcome = explain(lock, fate, err);
+		outcome = explain(lock, fate, NULL, err);
 	}
 	reply_free(reply);
 	return outcome;
@@ -335,7 +347,7 @@ enum lock_outcome lock_release(struct lock *lock, msec hold, msec limit,
 		add_number(&call, hold);
 	fate = ask(lock, &call, limit, true, &sent, &doubt, &reply, err);
 	if (fate != FATE_ANSWERED)
-		outcome = explain(lock, fate, err);
+		outcome = explain(lock, fate, reply, err);
 	else if (!read_code(reply, &code))
 		outcome = strange(lock, err);
 	else if (code == 1)
@@ -344,6 +356,8 @@ enum lock_outcome lock_release(struct lock *lock, msec hold, msec limit,
 		outcome = doubt ? LOCK_OK : LOCK_GONE;
 	else if (code == -1 && read_holder(reply, 1, holder))
 		outcome = doubt ? LOCK_OK : LOCK_HELD;
+	else if (code == -3)
+		outcome = no_lock(lock, reply_at(reply, 1), err);
 	else
 		outcome = strange(lock, err);
 	reply_free(reply);
@@ -364,7 +378,7 @@ bool lock_abandon(struct lock *lock)
 	servers->stop_fd = -1;
 	if (holder &&
 	    lock_release(lock, 0, clock_after(clock_now(), ABANDON_LIMIT),
-			 holder, &why) != LOCK_FAILED)
+			 holder, &why) == LOCK_OK)
 		lock->doubt = -1;
 	servers->stop_fd = stop_fd;
 	free(holder);
@@ -392,7 +406,7 @@ enum lock_outcome lock_extend(struct lock *lock, enum lock_extend_mode mode,
 	fate = ask(lock, &call, limit, mode != LOCK_EXTEND_BY, &sent, &doubt,
 		   &reply, err);
 	if (fate != FATE_ANSWERED)
-		outcome = explain(lock, fate, err);
+		outcome = explain(lock, fate, reply, err);
 	else if (!read_code(reply, &code))
 		outcome = strange(lock, err);
 	else if (code == 1 && read_fence(reply_at(reply, 1), &lock->fence) &&
@@ -406,6 +420,8 @@ enum lock_outcome lock_extend(struct lock *lock, enum lock_extend_mode mode,
 		outcome = LOCK_HELD;
 	else if (code == -2)
 		outcome = LOCK_PERSISTENT;
+	else if (code == -3)
+		outcome = no_lock(lock, reply_at(reply, 1), err);
 	else
 		outcome = strange(lock, err);
 	reply_free(reply);
@@ -418,7 +434,6 @@ static enum lock_outcome read_look(struct lock *lock, const struct reply *reply,
 {
 	const char *kind = NULL;
 	size_t len = 0;
-	char shown[40];
 
 	if (!reply_text(reply_at(reply, 0), &kind, &len))
 		return strange(lock, err);
@@ -430,14 +445,11 @@ static enum lock_outcome read_look(struct lock *lock, const struct reply *reply,
 			return LOCK_HELD;
 		return strange(lock, err);
 	}
-	escape_display(shown, sizeof(shown), kind, len);
-	error_set(err, STATUS_DATA, "the key on '%s' is a %s, not a lock",
-		  servers_name(lock->servers), shown);
-	return LOCK_FAILED;
+	return no_lock(lock, reply_at(reply, 0), err);
 }
 
-enum lock_outcome lock_look(struct lock *lock, struct holder *holder,
-			    struct error *err)
+enum lock_outcome lock_look(struct lock *lock, msec limit,
+			    struct holder *holder, struct error *err)
 {
 	enum lock_outcome outcome = LOCK_FAILED;
 	struct reply *reply = NULL;
@@ -446,7 +458,7 @@ enum lock_outcome lock_look(struct lock *lock, struct holder *holder,
 	msec sent = -1;
 
 	call_init(&call, script_look, lock, lock->servers);
-	if (ask(lock, &call, CLOCK_NEVER, true, &sent, &doubt, &reply, err) ==
+	if (ask(lock, &call, limit, true, &sent, &doubt, &reply, err) ==
 	    FATE_ANSWERED)
 		outcome = read_look(lock, reply, holder, err);
 	reply_free(reply);

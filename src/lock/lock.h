@@ -52,6 +52,7 @@ enum lock_outcome {
 	LOCK_HELD,	 /* somebody holds it: see the holder */
 	LOCK_GONE,	 /* nobody holds it: it expired, or was released */
 	LOCK_PERSISTENT, /* extend: it never expires, nothing to extend */
+	LOCK_NO_LOCK,	 /* the key is no string: nobody's lock; err says so */
 	LOCK_FAILED,	 /* could not find out: err says why */
 };
 
@@ -94,8 +95,8 @@ void lock_init(struct lock *lock, struct servers *servers, const char *name,
 	       msec ttl);
 
 /* One attempt to take the lock, not beyond limit.  LOCK_OK: the lease runs.
- * LOCK_ALREADY: as LOCK_OK.  LOCK_HELD.  LOCK_FAILED: not taken, unless
- * lock->doubt says otherwise: then ask again or lock_abandon it.  An answer
+ * LOCK_ALREADY: as LOCK_OK.  LOCK_HELD.  LOCK_NO_LOCK.  LOCK_FAILED: not
+ * taken, unless lock->doubt says otherwise: then ask again or lock_abandon it.  An answer
  * that comes after the lease it grants is LOCK_FAILED, and given back. */
 enum lock_outcome lock_acquire(struct lock *lock, msec limit,
 			       struct holder *holder, struct error *err);
@@ -103,13 +104,16 @@ enum lock_outcome lock_acquire(struct lock *lock, msec limit,
 #define LOCK_UNDO (-1) /* leave no trace: the fence goes too */
 
 /* Frees the lock if the token owns it; with hold, lets it expire after that
- * many ms instead, or LOCK_UNDO.  LOCK_OK, LOCK_GONE, LOCK_HELD, LOCK_FAILED. */
+ * many ms instead, or LOCK_UNDO.  LOCK_OK, LOCK_GONE, LOCK_HELD, LOCK_NO_LOCK,
+ * LOCK_FAILED. */
 enum lock_outcome lock_release(struct lock *lock, msec hold, msec limit,
 			       struct holder *holder, struct error *err);
 
 /* Settles an acquisition in doubt by releasing over a fresh connection; blocks
- * for a tenth of a second at the most and heeds no stop.  True: nothing of ours is left on
- * the server.  False: still in doubt, tell the user the token. */
+ * for a tenth of a second at the most (a host name may take the resolver
+ * longer) and heeds no stop.  True: nothing of ours is left on the server.
+ * False: still in doubt, tell the user the token.  Only a lock that was found
+ * and removed ends the doubt: the request may be slower than the release. */
 bool lock_abandon(struct lock *lock);
 
 enum lock_extend_mode {
@@ -121,14 +125,15 @@ enum lock_extend_mode {
 
 /* Changes how long the lock will live, if the token owns it.  LOCK_OK: fence,
  * lease_end and *left (remaining TTL; -1: never expires) are set.  LOCK_GONE,
- * LOCK_HELD, LOCK_PERSISTENT, LOCK_FAILED. */
+ * LOCK_HELD, LOCK_PERSISTENT, LOCK_NO_LOCK, LOCK_FAILED. */
 enum lock_outcome lock_extend(struct lock *lock, enum lock_extend_mode mode,
 			      msec span, msec limit, msec *left,
 			      struct holder *holder, struct error *err);
 
-/* Who holds it: LOCK_HELD (whoever it is), LOCK_GONE or LOCK_FAILED. */
-enum lock_outcome lock_look(struct lock *lock, struct holder *holder,
-			    struct error *err);
+/* Who holds it, not beyond limit: LOCK_HELD (whoever it is), LOCK_GONE,
+ * LOCK_NO_LOCK or LOCK_FAILED. */
+enum lock_outcome lock_look(struct lock *lock, msec limit,
+			    struct holder *holder, struct error *err);
 
 /* The names of all locks that have a fence key, sorted, each once, in a
  * NULL-ended array; not all of them are held.  Free it with lock_names_free.

@@ -85,9 +85,7 @@ bool ancestry_has_variable(const char *name, const char *value)
 		size_t len = 0;
 		char *environment = read_file(pid, "environ", &len);
 
-		if (!environment)
-			break;
-		found = holds(environment, len, name, value);
+		found = environment && holds(environment, len, name, value);
 		free(environment);
 		pid = parent_of(pid);
 	}

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 /* Was this process, or one it descends from, started with name=value in its
- * environment?  Reads /proc; an ancestor that cannot be read ends the search. */
+ * environment?  Reads /proc; that of another user cannot be read. */
 bool ancestry_has_variable(const char *name, const char *value);
 
 #endif

@@ -109,9 +109,9 @@ bool child_become(char *const argv[], const struct signals *signals,
 	return cannot_execute(argv[0], errno, err);
 }
 
-void child_signal(const struct child *child, int signo)
+bool child_signal(const struct child *child, int signo)
 {
-	kill(-child->pid, signo);
+	return kill(-child->pid, signo) == 0;
 }
 
 void child_kill(struct child *child)
@@ -144,7 +144,7 @@ bool child_group_is_gone(const struct child *child, msec deadline)
 
 	/* The number stays taken as long as the group has a member, so it
 	 * cannot meanwhile be somebody else's. */
-	while (kill(-child->pid, 0) == 0) {
+	while (kill(-child->pid, 0) == 0 || errno == EPERM) {
 		if (clock_now() >= deadline)
 			return false;
 		while (waitpid(-1, NULL, WNOHANG) > 0)
@@ -161,11 +161,21 @@ int child_exit_status(int status)
 	return WEXITSTATUS(status);
 }
 
+/* The terminal itself, whatever stdin is; the caller closes it. */
+static int open_terminal(void)
+{
+	return open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+}
+
 bool child_lend_terminal(struct child *child)
 {
-	if (!isatty(0) || tcgetpgrp(0) != getpgrp())
+	int tty = open_terminal();
+
+	if (tty < 0)
 		return false;
-	child->lent = tcsetpgrp(0, child->pid) == 0;
+	child->lent =
+		tcgetpgrp(tty) == getpgrp() && tcsetpgrp(tty, child->pid) == 0;
+	close(tty);
 	return child->lent;
 }
 
@@ -182,7 +192,12 @@ int child_share_death(const struct child *child)
 
 void child_take_terminal(struct child *child)
 {
-	if (child->lent && tcgetpgrp(0) == child->pid)
-		tcsetpgrp(0, getpgrp());
+	int tty = child->lent ? open_terminal() : -1;
+
+	/* A shell under the lock may have lent it on to a job of its own. */
+	if (tty >= 0 && tcgetpgrp(tty) != getpgrp())
+		tcsetpgrp(tty, getpgrp());
+	if (tty >= 0)
+		close(tty);
 	child->lent = false;
 }

@@ -22,7 +22,7 @@
 
 struct child {
 	pid_t pid;     /* and number of its group */
-	bool lent;     /* the terminal (stdin) is the command's */
+	bool lent;     /* the terminal is the command's */
 	bool was_lent; /* when it ended */
 	int status;    /* as wait(2) has it, when it has ended */
 };
@@ -46,8 +46,9 @@ bool child_become(char *const argv[], const struct signals *signals,
 		  struct error *err);
 
 /* Sends signo to every process of the group.  Only before CHILD_ENDED, or to
- * what the command left behind. */
-void child_signal(const struct child *child, int signo);
+ * what the command left behind.  False if there is none that may be signalled:
+ * a set-uid command is not ours to stop. */
+bool child_signal(const struct child *child, int signo);
 
 /* Kills the group, waits for the command to be gone, and takes the terminal
  * back: for when it cannot be guarded. */

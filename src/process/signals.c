@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 static const int stopping[] = {
@@ -140,16 +141,26 @@ void signals_raise(int signo)
 	deliver(getpid(), signo);
 }
 
-void signals_pause(int signo)
+bool signals_pause(int signo)
 {
+	bool stopped = false;
+	static const struct timespec now;
 	struct sigaction old;
 	sigset_t mask;
+	sigset_t cont;
 
 	sigaction(signo, NULL, &old);
 	sigprocmask(SIG_SETMASK, NULL, &mask);
 	deliver(0, signo);
+	/* The CONT that woke us was for us.  Passed on to the command later, it
+	 * could undo the next Ctrl-Z. */
+	sigemptyset(&cont);
+	sigaddset(&cont, SIGCONT);
+	while (sigtimedwait(&cont, NULL, &now) == SIGCONT)
+		stopped = true;
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	sigaction(signo, &old, NULL);
+	return stopped;
 }
 
 int signals_parse(const char *text)

@@ -44,9 +44,10 @@ void signals_restore(const struct signals *signals);
 void signals_raise(int signo);
 
 /* Stops this process and its group, the script or pipeline it is part of, as
- * signo (TSTP, TTIN or TTOU) would by default; returns when it is continued, or
- * at once if the kernel stops nobody in this group. */
-void signals_pause(int signo);
+ * signo (TSTP, TTIN or TTOU) would by default, and returns when it is continued.
+ * False at once if the kernel stops nobody in this group, because it is
+ * orphaned: no shell could continue it. */
+bool signals_pause(int signo);
 
 /* TERM, SIGTERM, term or 15; 0 if there is no such signal. */
 int signals_parse(const char *text);

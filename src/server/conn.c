@@ -101,6 +101,13 @@ bool conn_is_usable(const struct conn *conn)
 	return !conn->broken;
 }
 
+bool conn_is_quiet(const struct conn *conn)
+{
+	struct patience none = { .deadline = 0, .stop_fd = -1 };
+
+	return net_wait(conn->fd, POLLIN, &none) == NET_LATE;
+}
+
 /* Appends one formatted request to the bytes to send. */
 static bool append(char **bytes, size_t *len, int argc, const char **argv,
 		   const size_t *argvlen)

@@ -66,6 +66,10 @@ enum fate conn_call(struct conn *conn, const struct request *req,
 
 bool conn_is_usable(const struct conn *conn);
 
+/* Is the connection, between two requests, as quiet as it should be?  Not, if
+ * the server has closed it, or has said what nobody asked for. */
+bool conn_is_quiet(const struct conn *conn);
+
 void reply_free(struct reply *reply);
 
 /* The i-th element of an array; NULL if there is none. */

@@ -38,15 +38,18 @@ static struct patience patience(const struct servers *servers, msec limit)
 	return p;
 }
 
-/* One request over the connection there is, or a new one. */
-static enum fate call_once(struct servers *servers, const struct request *req,
-			   msec limit, msec *sent, struct reply **reply,
-			   struct error *err)
+enum fate servers_call(struct servers *servers, const struct request *req,
+		       msec limit, msec *sent, struct reply **reply,
+		       struct error *err)
 {
 	struct patience p = patience(servers, limit);
 	enum fate fate;
 
 	*reply = NULL;
+	/* A connection that the server closed while nobody looked would take
+	 * our bytes all the same, and leave the outcome in doubt. */
+	if (servers->conn && !conn_is_quiet(servers->conn))
+		servers_hang_up(servers);
 	if (!servers->conn)
 		servers->conn = conn_open(servers->url, &p, err);
 	if (!servers->conn)
@@ -58,20 +61,6 @@ static enum fate call_once(struct servers *servers, const struct request *req,
 		trace("%s", err->text);
 	if (!conn_is_usable(servers->conn))
 		servers_hang_up(servers);
-	return fate;
-}
-
-enum fate servers_call(struct servers *servers, const struct request *req,
-		       msec limit, msec *sent, struct reply **reply,
-		       struct error *err)
-{
-	bool reused = servers->conn != NULL;
-	enum fate fate = call_once(servers, req, limit, sent, reply, err);
-
-	/* The server had closed the connection since it was used last, and
-	 * nothing was sent. */
-	if (fate == FATE_UNSENT && reused && !err->stopped)
-		fate = call_once(servers, req, limit, sent, reply, err);
 	return fate;
 }
 

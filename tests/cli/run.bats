@@ -576,3 +576,10 @@ END
   run -0 --separate-stderr "$RLOCK" run -q --min-hold 1ms "$K-d" true
   [ -z "$stderr" ]
 }
+
+@test "a lock that is named twice is a usage error" {
+  run -64 "$RLOCK" run "$K" --name "$K.b" touch started
+
+  [ "$output" = 'rlock: the lock is named twice: by --name and by an operand' ]
+  [ ! -e started ]
+}

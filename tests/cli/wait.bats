@@ -398,3 +398,30 @@ EOF
 
   [ "$output" = "$(cli GET "$K.b")" ]
 }
+
+# --- inside a run -----------------------------------------------------------
+
+@test "a lock that encloses the waiter is seen although a caller removed the variable" {
+  begin=$(now_ms)
+  run -75 "$RLOCK" run "$K" \
+    sh -c 'env -u RLOCK_TOKEN "$RLOCK" acquire -w 20s "$1"; exit $?' sh "$K"
+
+  [ "$output" = "rlock: '$K' is held by a command that this one is part of: waiting for it would never end" ]
+  within 0 "$(since "$begin")" 5000
+}
+
+@test "a server that stalls is 69 never later than -w inside a run either" {
+  own_server own
+  server=$JOB
+  start_job "$RLOCK" run -u "unix://$BATS_TEST_TMPDIR/own" "$K" sh -c ':>started; sleep 60'
+  wait_until 5 'the command' [ -e started ]
+  token=$(own_cli own GET "$K")
+  kill -STOP "$server"
+
+  begin=$(now_ms)
+  RLOCK_NAME=$K RLOCK_TOKEN=$token run -69 "$RLOCK" run \
+    -u "unix://$BATS_TEST_TMPDIR/own" -w 300ms "$K" touch no
+
+  within 290 "$(since "$begin")" 1500
+  [ ! -e no ]
+}

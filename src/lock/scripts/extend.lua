@@ -13,8 +13,13 @@
 -- {0}                    nobody holds it, and this does not take it
 -- {-1, holder, pttl}     somebody else holds it
 -- {-2}                   by, to: it never expires
+-- {-3, type}             the key is no string, and so no lock
 if ARGV[1] ~= '0' then redis.call('SELECT', ARGV[1]) end
-local holder = redis.call('GET', KEYS[1])
+local holder = redis.pcall('GET', KEYS[1])
+if type(holder) == 'table' then
+  if not holder.err:find('WRONGTYPE', 1, true) then return holder end
+  return {-3, redis.call('TYPE', KEYS[1]).ok}
+end
 if not holder then return {0} end
 local left = redis.call('PTTL', KEYS[1])
 if holder ~= ARGV[2] then return {-1, holder:sub(1, 4097), left} end

@@ -4,7 +4,7 @@
 --
 -- {'none'}                         nobody holds it
 -- {'string', holder, pttl, fence}  held; fence 0: it was not rlock that took it
--- {type}                           the key is no lock at all
+-- {type}                           the key is no string, and so no lock
 if ARGV[1] ~= '0' then redis.call('SELECT', ARGV[1]) end
 local holder = redis.pcall('GET', KEYS[1])
 if not holder then return {'none'} end
