@@ -311,10 +311,14 @@ failures() {
 @test "without a thread for the renewals the command is stopped and the lock released" {
   # No address space has room for a stack of this many KB; but a limit like
   # that moves everything in it, and ThreadSanitizer bears only so much.
-  local stack=100000000000
-  ! grep -q __tsan_init "$RLOCK" || stack=1000000000
+  local stack=100000000000 fixed=()
+  if grep -q __tsan_init "$RLOCK"; then
+    stack=1000000000
+    fixed=(setarch -R)
+  fi
 
-  run -71 timeout -k 1 10 bash -c 'ulimit -S -s "$1" && exec "${@:2}"' bash \
+  run -71 timeout -k 1 10 "${fixed[@]}" \
+    bash -c 'ulimit -S -s "$1" && exec "${@:2}"' bash \
     "$stack" "$RLOCK" run "$K" sleep 60
 
   [ "$output" = "rlock: '$K': cannot start the keeper: Resource temporarily unavailable" ]

@@ -210,6 +210,15 @@ END
 
 # --- what the command starts with ------------------------------------------
 
+# Prints what `grep Sig /proc/self/status` said, but for signals 32 and 33: they
+# are the C library's, which leaves them ignored here and there.
+dispositions() {
+  local name set
+  while read -r name set; do
+    printf '%s %x\n' "$name" $((16#$set & ~(3 << 31)))
+  done <<<"$1"
+}
+
 @test "the command starts with the signal mask and dispositions of run" {
   local how
   for how in \
@@ -225,7 +234,7 @@ END
     run -0 env --default-signal "$how" "$RLOCK" run "$K" \
       grep -E '^Sig(Blk|Ign|Cgt):' /proc/self/status
 
-    [ "$output" = "$bare" ]
+    [ "$(dispositions "$output")" = "$(dispositions "$bare")" ]
   done
 }
 
@@ -236,7 +245,7 @@ END
   run -0 env --default-signal "$RLOCK" run "$K" "$RLOCK" run "$K" \
     grep -E '^Sig(Blk|Ign|Cgt):' /proc/self/status
 
-  [ "$output" = "$bare" ]
+  [ "$(dispositions "$output")" = "$(dispositions "$bare")" ]
 }
 
 @test "a pipe inside the command breaks as it does without run" {
