@@ -21,7 +21,7 @@ function __rlock_command_at
                 string match -qr -- '^--name(=|$)' $word; and set named 1
                 string match -qr -- '^--command(=|$)' $word; and set shell 1
                 string match -qr -- '^--(ttl|wait|token|message|owner|conflict-exit-code|name|command|signal|kill-after|renew|on-lost|min-hold|url|timeout|password-file)$' $word; and set value 1
-            case '-?*'
+            case '-*' # '?' is a wildcard in fish 3 only
                 # Letters up to one with a value, which may be the rest.
                 string match -qr -- '^-[nqvhV]*c' $word; and set shell 1
                 string match -qr -- '^-[nqvhV]*[twmEskuc]$' $word; and set value 1
@@ -65,7 +65,8 @@ end
 function __rlock_complete_command
     set -l words (__rlock_words)
     set -l line (string escape -- $words[(__rlock_command_at $words)..-2])
-    complete -C (string join ' ' -- $line (commandline -ct))
+    set -l asked (string join ' ' -- $line (commandline -ct))
+    complete -C "$asked"
 end
 
 set -l all acquire release extend reacquire status run

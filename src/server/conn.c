@@ -182,7 +182,8 @@ static const struct refusal sayings[] = {
 	  "the user lacks a right" },
 	{ "can't access at least one of the keys", STATUS_DENIED, false,
 	  "the user lacks a right" },
-	{ "No permissions", STATUS_DENIED, false, "the user lacks a right" },
+	{ "ACL failure in script", STATUS_DENIED, false,
+	  "the user lacks a right" }, /* Redis 7.2, Valkey */
 	{ "AUTH <password> called without any password", STATUS_DENIED, false,
 	  "leave the password out" },
 	{ "DB index is out of range", STATUS_USAGE, false,
@@ -225,13 +226,27 @@ static const struct refusal *find_refusal(const char *text)
 	return NULL;
 }
 
+/* Where the server's account of the script begins, which tells people nothing:
+ * " script: " and a hash, at the last such place.  NULL: nowhere. */
+static const char *script_trace(const char *text)
+{
+	const char *last = NULL;
+
+	while ((text = strstr(text, " script: ")) != NULL) {
+		text += strlen(" script: ");
+		if (strspn(text, "0123456789abcdef") == 40)
+			last = text - strlen(" script: ");
+	}
+	return last;
+}
+
 /* Turns an error reply into a message; what the server says is cut before the
  * script's own trace, which tells people nothing. */
 static void refused(const struct conn *conn, const char *text,
 		    struct error *err)
 {
 	const struct refusal *known = find_refusal(text);
-	const char *tail = strstr(text, " script: ");
+	const char *tail = script_trace(text);
 	size_t len = tail ? (size_t)(tail - text) : strlen(text);
 	char shown[300];
 

@@ -68,7 +68,8 @@ async def drive(library, name, steps):
             print(await settled(do(lock, step)), flush=True)
         except base.exceptions.LockError as error:
             print(type(error).__name__, flush=True)
-    await settled(client.close())
+    # redis-py 5 renamed asyncio's close.
+    await settled(getattr(client, "aclose", client.close)())
 
 
 async def main(libraries, name, *steps):
