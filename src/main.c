@@ -125,9 +125,14 @@ static int run_command(const struct command_row *row, int argc, char **argv,
 
 static int run(int argc, char **argv, int *death)
 {
-	const char *word = argc > 1 ? argv[1] : NULL;
+	const char *word;
 	size_t i;
 
+	if (argc > 1 && !strcmp(argv[1], "--")) {
+		argc--;
+		argv++;
+	}
+	word = argc > 1 ? argv[1] : NULL;
 	if (!word) {
 		report_line("no command (try 'rlock --help')");
 		return STATUS_USAGE;
@@ -136,14 +141,18 @@ static int run(int argc, char **argv, int *death)
 		if (!strcmp(word, commands[i].help.name))
 			return run_command(&commands[i], argc - 1, argv + 1,
 					   death);
-	if (!strcmp(word, "--help") || !strcmp(word, "-h"))
+	if (!strcmp(word, "--help") || !strcmp(word, "-h") ||
+	    !strcmp(word, "help"))
 		print_help();
 	else if (!strcmp(word, "--version") || !strcmp(word, "-V"))
 		print_version();
 	else {
 		char shown[REPORT_NAME_MAX];
 
-		report_line("unknown command %s (try 'rlock --help')",
+		report_line(*word == '-' ? "options such as %s come after the "
+					   "command (try 'rlock --help')"
+					 : "unknown command %s (try 'rlock "
+					   "--help')",
 			    report_name(shown, word));
 		return STATUS_USAGE;
 	}

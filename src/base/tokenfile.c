@@ -133,6 +133,15 @@ static bool unreadable(struct error *err, const char *path, const char *why)
 			 shown, why);
 }
 
+/* Can it be a token file, and not a script that -f named by mistake?  Only what
+ * is one line, and cannot be executed, is ever removed. */
+static bool is_removable(const struct stat *st, const char *text, size_t len)
+{
+	return S_ISREG(st->st_mode) &&
+	       !(st->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) &&
+	       !memchr(text, '\n', len);
+}
+
 bool tokenfile_read(const char *path, struct tokenfile *file, struct error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -166,7 +175,7 @@ bool tokenfile_read(const char *path, struct tokenfile *file, struct error *err)
 	file->token[len] = '\0';
 	file->device = st.st_dev;
 	file->inode = st.st_ino;
-	file->removable = S_ISREG(st.st_mode);
+	file->removable = is_removable(&st, text, len);
 	return true;
 }
 

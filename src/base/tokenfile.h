@@ -20,7 +20,7 @@ struct tokenfile {
 	char token[TOKENFILE_MAX + 1];
 	dev_t device;
 	ino_t inode;
-	bool removable; /* a regular file, not a pipe or a terminal */
+	bool removable; /* it looks like a token file, not like a script */
 };
 
 /* Before the lock is taken: can a token be written there?  Leaves nothing

@@ -80,7 +80,7 @@ static const struct row {
 	const char *help;
 } rows[IDS] = {
 	[TTL] = { "ttl", 't', "DUR", ACQ | REA | RUN, ACQ | REA | RUN,
-		  "time to live without renewal; none: for ever" },
+		  "time to live without renewal (acquire 10m, run 30s)" },
 	[NONBLOCK] = { "nonblock", 'n', NULL, ACQ | RUN, ACQ | RUN,
 		       "one attempt, do not wait" },
 	[WAIT] = { "wait", 'w', "DUR", ACQ | RUN, ACQ | RUN,

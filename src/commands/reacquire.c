@@ -5,6 +5,8 @@
 #include "commands/session.h"
 #include "lock/line.h"
 
+#include <inttypes.h>
+
 /* The TTL to go back to: --ttl, else what the token says. */
 static bool choose_ttl(struct session *session, struct error *err)
 {
@@ -28,10 +30,16 @@ static bool choose_ttl(struct session *session, struct error *err)
 static int retake(struct session *session)
 {
 	struct line_wish once = { .wait = 0 };
+	char name[REPORT_NAME_MAX];
 	struct error err;
 
 	switch (line_acquire(&session->lock, &once, &session->holder, &err)) {
 	case LOCK_OK:
+		report_notice("%s was lost, and has been taken again: others "
+			      "may have held it; its fence is now %" PRIu64,
+			      report_name(name, session->lock.name),
+			      session->lock.fence);
+		/* fall through */
 	case LOCK_ALREADY:
 		return session_print_lease(
 			session, session->lock.ttl ? session->lock.ttl : -1);

@@ -57,14 +57,15 @@ static int release_own(struct session *session)
 /* --- by force --------------------------------------------------------- */
 
 /* Asks on the terminal; only "yes" counts. */
-static bool confirm(void)
+static bool confirm(const char *server)
 {
-	static const char question[] =
-		"rlock: break this lock? only yes will do: ";
+	char question[URL_SHOWN_MAX + 64];
 	char answer[16] = "";
 	ssize_t n;
 
-	if (write(STDERR_FILENO, question, sizeof(question) - 1) < 0)
+	snprintf(question, sizeof(question),
+		 "rlock: break this lock on '%s'? only yes will do: ", server);
+	if (write(STDERR_FILENO, question, strlen(question)) < 0)
 		return false;
 	n = read(STDIN_FILENO, answer, sizeof(answer) - 1);
 	return n > 0 && !strcmp(answer, "yes\n");
@@ -114,7 +115,7 @@ static int check_holder(const struct session *session)
 	}
 	report_open(false, o->verbose); /* a question needs its subject */
 	report_held(session->lock.name, holder);
-	if (confirm())
+	if (confirm(servers_name(&session->servers)))
 		return STATUS_OK;
 	report_line("%s is left alone", name);
 	return STATUS_HELD;

@@ -295,7 +295,9 @@ static int conclude(const struct session *session, const struct report *report)
 
 	if (report->held)
 		return STATUS_OK;
-	if (only && report->looked == 1)
+	if (session->options->match)
+		report_notice("no lock on '%s' that matches is held", server);
+	else if (only && report->looked == 1)
 		report_notice("%s on '%s' is not held%s",
 			      report_name(name, only), server,
 			      token ? " with this token" : "");

@@ -155,6 +155,17 @@ teardown() { stop_jobs; }
   [ ! -e token ]
 }
 
+@test "a script that -f names by mistake is not removed" {
+  printf '#!/bin/sh\necho deploying\n' >deploy.sh
+  printf '#!/bin/sh\n' >empty.sh
+  chmod 755 empty.sh
+  run -79 "$RLOCK" release -f deploy.sh "$K"
+  run -79 "$RLOCK" release -f empty.sh "$K"
+
+  [ -e deploy.sh ]
+  [ -e empty.sh ]
+}
+
 @test "only the last newline of a token file does not belong to the token" {
   "$RLOCK" acquire --token $'one\ntwo\n' "$K"
   printf 'one\ntwo\n\n' >token
@@ -340,7 +351,7 @@ evicts() {
   run -0 on_terminal $'yes\n' "$RLOCK" release --force "$K"
 
   [[ $output =~ "rlock: '$K' is held by alice@web3 (pid $pid) for "[0-9]+m?s", expires in "(29|30)s": \"why\"" ]]
-  [[ $output == *'rlock: break this lock? only yes will do: '* ]]
+  [[ $output == *"rlock: break this lock on '$RLOCK_URL'? only yes will do: "* ]]
   [[ $output == *"rlock: '$K' on '$RLOCK_URL' was taken from alice@web3 (pid $pid)" ]]
   is_free "$K"
 }

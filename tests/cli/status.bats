@@ -475,7 +475,7 @@ print(*[json.loads(line)["name"] for line in open("out")])'
   run -1 --separate-stderr "$RLOCK" status --match 'nothing*'
 
   [ -z "$output" ]
-  [ "$stderr" = "rlock: no lock on '$RLOCK_URL' is held" ]
+  [ "$stderr" = "rlock: no lock on '$RLOCK_URL' that matches is held" ]
 }
 
 @test "--match and NAME exclude each other" {
