@@ -428,6 +428,21 @@ static bool receive_login(struct conn *conn, int count, struct patience *p,
 	return true;
 }
 
+/* Nothing could be sent: a server that closes at once may have said why. */
+static void hear_farewell(struct conn *conn, struct error *err)
+{
+	char bytes[512];
+	ssize_t n = net_read(conn->fd, bytes, sizeof(bytes));
+	struct reply *reply = NULL;
+	struct error why;
+
+	if (n > 0)
+		reply = parse(conn, bytes, (size_t)n, &why);
+	if (reply && error_text(reply))
+		refused(conn, error_text(reply), err);
+	reply_free(reply);
+}
+
 /* What the server said to the request itself, the login being settled. */
 static enum fate judge(struct conn *conn, struct reply *answer, bool denied,
 		       struct reply **reply, struct error *err)
@@ -474,8 +489,10 @@ enum fate conn_call(struct conn *conn, const struct request *req,
 	if (bytes)
 		explicit_bzero(bytes, len); /* it may hold the password */
 	free(bytes);
-	if (!sent)
+	if (!sent) {
+		hear_farewell(conn, err);
 		return began ? FATE_UNKNOWN : FATE_UNSENT;
+	}
 	if (receive_login(conn, logins, &left, &stopped, &denied, err))
 		answer = receive(conn, &left, &stopped, err);
 	if (!answer)

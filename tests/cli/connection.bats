@@ -572,3 +572,23 @@ denied() {
 
   [ "$(own_cli own EXISTS "$K" "$K.held" "rlock:{$K}:fence")" = 0 ]
 }
+
+@test "a server that takes no more clients says so: 69, over a socket and over TCP" {
+  local port
+  port=$(free_port)
+  own_server own --port "$port" --maxclients 1
+  # Who has the one place, until the end.
+  start_job "${PYTHON:=/usr/bin/python3}" -c '
+import socket, sys, time
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.sendall(b"PING\r\n")
+s.recv(7)
+open("full", "w")
+time.sleep(60)' "$port"
+  wait_until 5 'the one client' [ -e full ]
+
+  for url in "unix://$BATS_TEST_TMPDIR/own" "redis://127.0.0.1:$port/0"; do
+    run -69 "$RLOCK" acquire -n -u "$url" "$K"
+    [ "$output" = "rlock: '$K': server '$url' refuses: ERR max number of clients reached" ]
+  done
+}
