@@ -133,12 +133,11 @@ static bool unreadable(struct error *err, const char *path, const char *why)
 			 shown, why);
 }
 
-/* Can it be a token file, and not a script that -f named by mistake?  Only what
- * is one line, and cannot be executed, is ever removed. */
-static bool is_removable(const struct stat *st, const char *text, size_t len)
+/* Does it look like a token file, and not like a script that -f named by
+ * mistake: one line, not to be executed? */
+static bool looks_right(const struct stat *st, const char *text, size_t len)
 {
-	return S_ISREG(st->st_mode) &&
-	       !(st->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) &&
+	return !(st->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) &&
 	       !memchr(text, '\n', len);
 }
 
@@ -175,15 +174,18 @@ bool tokenfile_read(const char *path, struct tokenfile *file, struct error *err)
 	file->token[len] = '\0';
 	file->device = st.st_dev;
 	file->inode = st.st_ino;
-	file->removable = is_removable(&st, text, len);
+	file->regular = S_ISREG(st.st_mode);
+	file->looks_right = looks_right(&st, text, len);
 	return true;
 }
 
-void tokenfile_remove(const char *path, const struct tokenfile *file)
+void tokenfile_remove(const char *path, const struct tokenfile *file,
+		      bool proven)
 {
 	struct stat st;
 
-	if (file->removable && !lstat(path, &st) && st.st_dev == file->device &&
+	if (file->regular && (proven || file->looks_right) &&
+	    !lstat(path, &st) && st.st_dev == file->device &&
 	    st.st_ino == file->inode)
 		unlink(path);
 }

@@ -20,7 +20,8 @@ struct tokenfile {
 	char token[TOKENFILE_MAX + 1];
 	dev_t device;
 	ino_t inode;
-	bool removable; /* it looks like a token file, not like a script */
+	bool regular;	  /* not a pipe or a terminal */
+	bool looks_right; /* a token file, not a script that -f named */
 };
 
 /* Before the lock is taken: can a token be written there?  Leaves nothing
@@ -36,8 +37,10 @@ bool tokenfile_write(const char *path, const char *token, struct error *err);
 bool tokenfile_read(const char *path, struct tokenfile *file,
 		    struct error *err);
 
-/* Removes the file if it is still the one that was read.  Best effort: the
- * token in it is worthless by now. */
-void tokenfile_remove(const char *path, const struct tokenfile *file);
+/* Removes the file if it is still the one that was read, and, unless its token
+ * has proven to be one, looks right.  Best effort: the token in it is worthless
+ * by now. */
+void tokenfile_remove(const char *path, const struct tokenfile *file,
+		      bool proven);
 
 #endif

@@ -50,7 +50,8 @@ static int release_own(struct session *session)
 	if ((outcome == LOCK_OK || outcome == LOCK_GONE ||
 	     outcome == LOCK_HELD) &&
 	    session->from_file)
-		tokenfile_remove(session->options->token_file, &session->file);
+		tokenfile_remove(session->options->token_file, &session->file,
+				 outcome == LOCK_OK);
 	return conclude(session, outcome, &err);
 }
 

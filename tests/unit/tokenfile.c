@@ -328,7 +328,7 @@ static void test_read_pipe(void)
 	check(tokenfile_read("fifo", &file, &err) && !strcmp(file.token, TOKEN),
 	      "a token can come from a pipe");
 	waitpid(child, NULL, 0);
-	tokenfile_remove("fifo", &file);
+	tokenfile_remove("fifo", &file, true);
 	check(exists("fifo"), "which is never removed");
 	clear();
 }
@@ -340,15 +340,15 @@ static void test_remove(void)
 	tokenfile_write("t", TOKEN, &err);
 	check(tokenfile_read("t", &file, &err) && !strcmp(file.token, TOKEN),
 	      "what was written can be read");
-	tokenfile_remove("t", &file);
+	tokenfile_remove("t", &file, true);
 	check(!exists("t"), "and removed");
-	tokenfile_remove("t", &file);
+	tokenfile_remove("t", &file, true);
 	check(!exists("t"), "removing it twice does no harm");
 
 	tokenfile_write("t", TOKEN, &err);
 	tokenfile_read("t", &file, &err);
 	tokenfile_write("t", "another", &err);
-	tokenfile_remove("t", &file);
+	tokenfile_remove("t", &file, true);
 	check(holds("t", "another\n"),
 	      "a file that has taken its place is left alone");
 	clear();
@@ -357,9 +357,23 @@ static void test_remove(void)
 	tokenfile_read("t", &file, &err);
 	if (rename("t", "moved") || symlink("moved", "t"))
 		abort();
-	tokenfile_remove("t", &file);
+	tokenfile_remove("t", &file, true);
 	check(exists("t") && holds("moved", TOKEN "\n"),
 	      "and so is a symbolic link that has");
+	clear();
+
+	tokenfile_write("t", "two\nlines", &err);
+	tokenfile_read("t", &file, &err);
+	tokenfile_remove("t", &file, false);
+	check(exists("t"), "what looks like a script is left alone");
+	tokenfile_remove("t", &file, true);
+	check(!exists("t"), "unless it has proven to be a token");
+
+	tokenfile_write("t", TOKEN, &err);
+	chmod("t", S_IRUSR | S_IXUSR);
+	tokenfile_read("t", &file, &err);
+	tokenfile_remove("t", &file, false);
+	check(exists("t"), "what can be executed is left alone");
 	clear();
 }
 
