@@ -54,12 +54,14 @@ in_each_shell() {
   local steps
   steps=$(cat)
   rm -f log started
-  "$PYTHON" "$BATS_TEST_DIRNAME/../lib/pty.py" \
+  # A python3 that is a shell script (pyenv's) loses PS1 on the way.
+  "$PYTHON" "$BATS_TEST_DIRNAME/../lib/pty.py" env PS1="$PS1" \
     bash --norc --noprofile --noediting -i <<<"$steps" || return
   is_free "$K" || return
   [ ! -e log ] || cp log bash.log || return
   rm -f log started
-  "$PYTHON" "$BATS_TEST_DIRNAME/../lib/pty.py" dash -i <<<"$steps" || return
+  "$PYTHON" "$BATS_TEST_DIRNAME/../lib/pty.py" env PS1="$PS1" \
+    dash -i <<<"$steps" || return
   is_free "$K"
 }
 
