@@ -29,6 +29,8 @@ struct conn {
 	redisReplyObjectFunctions functions; /* usual, but for arrays */
 	size_t fed;	/* bytes read since the last whole reply */
 	bool logged_in; /* login was sent and answered */
+	bool track;	/* what the next request reads is to be tracked */
+	bool untracked; /* but the server will not */
 	bool broken;
 };
 
@@ -101,6 +103,27 @@ bool conn_is_usable(const struct conn *conn)
 	return !conn->broken;
 }
 
+void conn_track_next(struct conn *conn)
+{
+	conn->track = true;
+}
+
+bool conn_is_tracking(const struct conn *conn)
+{
+	return !conn->untracked;
+}
+
+void conn_keep_alive(const struct conn *conn)
+{
+	net_keep_alive(conn->fd);
+}
+
+enum net_outcome conn_wait_either(const struct conn *a, const struct conn *b,
+				  const struct patience *p)
+{
+	return net_wait_either(a->fd, b->fd, p);
+}
+
 bool conn_is_quiet(const struct conn *conn)
 {
 	struct patience none = { .deadline = 0, .stop_fd = -1 };
@@ -148,6 +171,21 @@ static bool append_login(const struct url *url, char **bytes, size_t *len,
 	return append(bytes, len, 3, name, NULL);
 }
 
+/* The request and what goes ahead of it, in one write; *logins replies to the
+ * login come first. */
+static bool compose(const struct conn *conn, const struct request *req,
+		    char **bytes, size_t *len, int *logins)
+{
+	const char *caching[3] = { "CLIENT", "CACHING", "YES" };
+
+	if (!conn->logged_in && !append_login(conn->url, bytes, len, logins))
+		return false;
+	if (conn->track && !append(bytes, len, 3, caching, NULL))
+		return false;
+	return append(bytes, len, req->argc, (const char **)req->argv,
+		      req->len);
+}
+
 /* --- errors ----------------------------------------------------------- */
 
 static const struct refusal {
@@ -184,6 +222,8 @@ static const struct refusal sayings[] = {
 	  "the user lacks a right" },
 	{ "ACL failure in script", STATUS_DENIED, false,
 	  "the user lacks a right" }, /* Redis 7.2, Valkey */
+	/* Redis and Valkey take no long request before the login. */
+	{ "unauthenticated", STATUS_DENIED, false, "give a password" },
 	{ "AUTH <password> called without any password", STATUS_DENIED, false,
 	  "leave the password out" },
 	{ "DB index is out of range", STATUS_USAGE, false,
@@ -428,6 +468,24 @@ static bool receive_login(struct conn *conn, int count, struct patience *p,
 	return true;
 }
 
+/* Reads the reply to CLIENT CACHING.  A server that refuses it has carried the
+ * request out all the same, and nobody is told of changes. */
+static bool receive_caching(struct conn *conn, struct patience *p,
+			    bool *stopped, struct error *err)
+{
+	struct reply *reply = receive(conn, p, stopped, err);
+
+	if (!reply)
+		return false;
+	if (error_text(reply)) {
+		refused(conn, error_text(reply), err);
+		trace("%s", err->text);
+		conn->untracked = true;
+	}
+	reply_free(reply);
+	return true;
+}
+
 /* Nothing could be sent: a server that closes at once may have said why. */
 static void hear_farewell(struct conn *conn, struct error *err)
 {
@@ -475,12 +533,10 @@ enum fate conn_call(struct conn *conn, const struct request *req,
 	bool denied = false;
 	bool began = false;
 	bool sent = false;
+	bool track = conn->track;
 
 	*reply = NULL;
-	if ((!conn->logged_in &&
-	     !append_login(conn->url, &bytes, &len, &logins)) ||
-	    !append(&bytes, &len, req->argc, (const char **)req->argv,
-		    req->len)) {
+	if (!compose(conn, req, &bytes, &len, &logins)) {
 		error_set(err, STATUS_SYSTEM, "out of memory");
 		conn->broken = true;
 	} else {
@@ -489,17 +545,38 @@ enum fate conn_call(struct conn *conn, const struct request *req,
 	if (bytes)
 		explicit_bzero(bytes, len); /* it may hold the password */
 	free(bytes);
+	conn->track = false;
 	if (!sent) {
 		hear_farewell(conn, err);
 		return began ? FATE_UNKNOWN : FATE_UNSENT;
 	}
-	if (receive_login(conn, logins, &left, &stopped, &denied, err))
+	if (receive_login(conn, logins, &left, &stopped, &denied, err) &&
+	    (!track || receive_caching(conn, &left, &stopped, err)))
 		answer = receive(conn, &left, &stopped, err);
 	if (!answer)
 		return conn->broken && denied && !conn->logged_in
 			       ? FATE_REFUSED
 			       : FATE_UNKNOWN;
 	return judge(conn, answer, denied, reply, err);
+}
+
+bool conn_next(struct conn *conn, struct reply **reply)
+{
+	char bytes[4096];
+	struct error err;
+	ssize_t n;
+
+	*reply = parse(conn, NULL, 0, &err);
+	while (!*reply && !conn->broken &&
+	       (n = net_read(conn->fd, bytes, sizeof(bytes))) != 0) {
+		if (n < 0)
+			failed(conn, NET_READY, errno, &err);
+		else
+			*reply = parse(conn, bytes, (size_t)n, &err);
+	}
+	if (conn->broken)
+		trace("%s", err.text);
+	return !conn->broken;
 }
 
 /* --- replies ---------------------------------------------------------- */

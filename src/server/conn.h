@@ -37,7 +37,7 @@ enum fate {
 	FATE_UNKNOWN,  /* sent, and no answer: done or not, who knows */
 };
 
-#define CONN_ARGS_MAX 12
+#define CONN_ARGS_MAX 16
 
 struct request {
 	int argc;
@@ -65,6 +65,27 @@ enum fate conn_call(struct conn *conn, const struct request *req,
 		    struct error *err);
 
 bool conn_is_usable(const struct conn *conn);
+
+/* What the next request reads is to be tracked: CLIENT CACHING YES leaves in
+ * the same write.  For a connection in the mode CLIENT TRACKING ON OPTIN. */
+void conn_track_next(struct conn *conn);
+
+/* False once the server has refused that. */
+bool conn_is_tracking(const struct conn *conn);
+
+/* The next message that the server sent unasked, on a connection that has
+ * subscribed; *reply is the caller's to free, NULL if none is there.  Does not
+ * block.  False if the connection is over. */
+bool conn_next(struct conn *conn, struct reply **reply);
+
+/* Sleeps until the server has said something on either connection, or has
+ * closed it, or the patience ends; a stop comes first. */
+enum net_outcome conn_wait_either(const struct conn *a, const struct conn *b,
+				  const struct patience *p);
+
+/* For a connection that may be silent for long: a peer that is gone without a
+ * word is found out in half a minute (TCP). */
+void conn_keep_alive(const struct conn *conn);
 
 /* Is the connection, between two requests, as quiet as it should be?  Not, if
  * the server has closed it, or has said what nobody asked for. */

@@ -15,25 +15,46 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum net_outcome net_wait(int fd, short events, const struct patience *p)
+/* Of the descriptors the last is the one that stops. */
+static enum net_outcome wait_for(struct pollfd fds[static 3],
+				 const struct patience *p)
 {
-	struct pollfd fds[2] = {
-		{ .fd = fd, .events = events },
-		{ .fd = p->stop_fd, .events = POLLIN },
-	};
-
 	for (;;) {
-		int n = poll(fds, 2, clock_poll_timeout(p->deadline));
+		int n = poll(fds, 3, clock_poll_timeout(p->deadline));
 
 		/* What is ready counts before a signal and before the clock:
 		 * a reply that has come must not be thrown away. */
-		if (n > 0 && fds[0].revents)
+		if (n > 0 && (fds[0].revents || fds[1].revents))
 			return NET_READY;
 		if (n > 0)
 			return NET_STOPPED;
 		if (clock_now() >= p->deadline)
 			return NET_LATE;
 	}
+}
+
+enum net_outcome net_wait(int fd, short events, const struct patience *p)
+{
+	struct pollfd fds[3] = {
+		{ .fd = fd, .events = events },
+		{ .fd = -1 },
+		{ .fd = p->stop_fd, .events = POLLIN },
+	};
+
+	return wait_for(fds, p);
+}
+
+enum net_outcome net_wait_either(int a, int b, const struct patience *p)
+{
+	struct pollfd fds[3] = {
+		{ .fd = a, .events = POLLIN },
+		{ .fd = b, .events = POLLIN },
+		{ .fd = p->stop_fd, .events = POLLIN },
+	};
+	enum net_outcome how = wait_for(fds, p);
+
+	/* Here a stop comes first: a stream of messages must not hold it up. */
+	return how == NET_READY && fds[2].revents ? NET_STOPPED : how;
 }
 
 /* The outcome of a connect that was under way, as an errno; 0: connected. */
@@ -166,6 +187,20 @@ int net_connect(const struct url *url, const struct patience *p,
 		err->stopped = errnum == ECANCELED;
 	}
 	return -1;
+}
+
+void net_keep_alive(int fd)
+{
+	int on = 1;
+	int idle = 15; /* seconds of silence before the first question */
+	int every = 5; /* seconds between two */
+	int count = 3; /* without an answer, and it is over */
+
+	/* On a Unix socket the options of TCP fail, and nothing is lost. */
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof(every));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
 ssize_t net_write(int fd, const char *bytes, size_t len)

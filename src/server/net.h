@@ -33,12 +33,19 @@ enum net_outcome {
  * ends the sleep). */
 enum net_outcome net_wait(int fd, short events, const struct patience *p);
 
+/* The same until either of two can be read; a stop comes before what is ready. */
+enum net_outcome net_wait_either(int a, int b, const struct patience *p);
+
 /* Connects.  A numeric address asks nobody; a host name asks the resolver,
  * which blocks by its own rules (resolv.conf) and hears no signal meanwhile;
  * each of its addresses is tried in turn within the deadline.  Returns the
  * socket, which the caller closes, or -1 with err filled. */
 int net_connect(const struct url *url, const struct patience *p,
 		struct error *err);
+
+/* Lets the kernel find out, within half a minute of silence, that a peer is gone
+ * without a word.  A Unix socket needs no such thing. */
+void net_keep_alive(int fd);
 
 /* Writes as much as goes without blocking: the bytes written, 0 when none went
  * (wait for POLLOUT), -1 with errno set when the connection is over. */

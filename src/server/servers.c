@@ -11,6 +11,7 @@ void servers_init(struct servers *servers, const struct url *url, msec timeout,
 {
 	servers->url = url;
 	servers->conn = NULL;
+	servers->ear = NULL;
 	servers->timeout = timeout;
 	servers->stop_fd = stop_fd;
 }
@@ -23,7 +24,15 @@ void servers_release(struct servers *servers)
 void servers_hang_up(struct servers *servers)
 {
 	conn_close(servers->conn);
+	conn_close(servers->ear);
 	servers->conn = NULL;
+	servers->ear = NULL;
+}
+
+void servers_close_ear(struct servers *servers)
+{
+	conn_close(servers->ear);
+	servers->ear = NULL;
 }
 
 static struct patience patience(const struct servers *servers, msec limit)
@@ -38,30 +47,107 @@ static struct patience patience(const struct servers *servers, msec limit)
 	return p;
 }
 
-enum fate servers_call(struct servers *servers, const struct request *req,
-		       msec limit, msec *sent, struct reply **reply,
-		       struct error *err)
+/* One exchange on either connection, which is opened if need be. */
+static enum fate exchange(struct servers *servers, struct conn **conn,
+			  const struct request *req, msec limit, msec *sent,
+			  struct reply **reply, struct error *err)
 {
 	struct patience p = patience(servers, limit);
 	enum fate fate;
 
 	*reply = NULL;
+	if (!*conn)
+		*conn = conn_open(servers->url, &p, err);
+	if (!*conn)
+		return FATE_UNSENT;
+	p = patience(servers, limit);
+	*sent = clock_now();
+	fate = conn_call(*conn, req, &p, reply, err);
+	if (fate != FATE_ANSWERED)
+		trace("%s", err->text);
+	if (!conn_is_usable(*conn))
+		servers_hang_up(servers);
+	return fate;
+}
+
+enum fate servers_call(struct servers *servers, const struct request *req,
+		       msec limit, msec *sent, struct reply **reply,
+		       struct error *err)
+{
 	/* A connection that the server closed while nobody looked would take
 	 * our bytes all the same, and leave the outcome in doubt. */
 	if (servers->conn && !conn_is_quiet(servers->conn))
 		servers_hang_up(servers);
-	if (!servers->conn)
-		servers->conn = conn_open(servers->url, &p, err);
-	if (!servers->conn)
-		return FATE_UNSENT;
-	p = patience(servers, limit);
-	*sent = clock_now();
-	fate = conn_call(servers->conn, req, &p, reply, err);
-	if (fate != FATE_ANSWERED)
-		trace("%s", err->text);
-	if (!conn_is_usable(servers->conn))
-		servers_hang_up(servers);
+	return exchange(servers, &servers->conn, req, limit, sent, reply, err);
+}
+
+enum fate servers_call_ear(struct servers *servers, const struct request *req,
+			   msec limit, struct reply **reply, struct error *err)
+{
+	bool fresh = !servers->ear;
+	msec sent = 0;
+	enum fate fate;
+
+	fate = exchange(servers, &servers->ear, req, limit, &sent, reply, err);
+	if (fresh && servers->ear)
+		conn_keep_alive(servers->ear);
 	return fate;
+}
+
+bool servers_are_heard(const struct servers *servers)
+{
+	return servers->conn && servers->ear && conn_is_tracking(servers->conn);
+}
+
+bool servers_track_next(struct servers *servers)
+{
+	/* It is for this connection: the next one would not be tracking. */
+	if (servers->conn && !conn_is_quiet(servers->conn))
+		servers_hang_up(servers);
+	if (!servers_are_heard(servers))
+		return false;
+	conn_track_next(servers->conn);
+	return true;
+}
+
+/* Waits for bytes on the ear; on the first connection they mean its end. */
+static enum heard await(struct servers *servers, msec deadline)
+{
+	struct patience p = {
+		.deadline = deadline,
+		.stop_fd = servers->stop_fd,
+	};
+
+	switch (conn_wait_either(servers->ear, servers->conn, &p)) {
+	case NET_LATE:
+		return HEARD_NOTHING;
+	case NET_STOPPED:
+		return HEARD_STOP;
+	default:
+		return conn_is_quiet(servers->conn) ? HEARD_MESSAGE : HEARD_END;
+	}
+}
+
+enum heard servers_hear(struct servers *servers, msec deadline,
+			struct reply **reply)
+{
+	enum heard heard = HEARD_MESSAGE;
+
+	*reply = NULL;
+	if (!servers->ear || !servers->conn)
+		return servers_pause(servers, deadline) ? HEARD_NOTHING
+							: HEARD_STOP;
+	while (heard == HEARD_MESSAGE) {
+		if (!conn_next(servers->ear, reply))
+			heard = HEARD_END;
+		else if (*reply)
+			return HEARD_MESSAGE;
+		else
+			heard = await(servers, deadline);
+	}
+	if (heard == HEARD_END)
+		servers_hang_up(servers);
+	return heard;
 }
 
 bool servers_pause(const struct servers *servers, msec deadline)

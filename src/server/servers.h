@@ -3,6 +3,11 @@
  * A lock speaks to "the servers" and never learns how many there are or how
  * they are found.  Today that is one server, reached directly.  A connection
  * is made when the first request needs it and made anew after a failure.
+ *
+ * In RESP2 a connection that has subscribed can send no requests, so who wants
+ * to be told of something has a second one to the same server, the ear.  The
+ * two stand and fall together: what the server sends to the ear it sends on
+ * behalf of the first.
  */
 #ifndef RLOCK_SERVERS_H
 #define RLOCK_SERVERS_H
@@ -13,6 +18,7 @@
 struct servers {
 	const struct url *url; /* not owned */
 	struct conn *conn;     /* NULL: not connected */
+	struct conn *ear;      /* NULL: nothing is listened to */
 	msec timeout;	       /* of each connect and of each answer */
 	int stop_fd;	       /* readable: give up waiting; -1: nobody asks */
 };
@@ -30,10 +36,36 @@ enum fate servers_call(struct servers *servers, const struct request *req,
 		       msec limit, msec *sent, struct reply **reply,
 		       struct error *err);
 
+/* The same over the ear, which is opened first if need be. */
+enum fate servers_call_ear(struct servers *servers, const struct request *req,
+			   msec limit, struct reply **reply, struct error *err);
+
+/* Nothing is to be heard any more; the first connection stays. */
+void servers_close_ear(struct servers *servers);
+
+/* Are both connections there, and the server willing to track? */
+bool servers_are_heard(const struct servers *servers);
+
+/* The next request tells the server to track what it reads (CLIENT TRACKING
+ * with OPTIN must be on).  False if nobody would hear of it. */
+bool servers_track_next(struct servers *servers);
+
+enum heard {
+	HEARD_MESSAGE, /* *reply is the caller's to free */
+	HEARD_NOTHING, /* until the deadline */
+	HEARD_STOP,
+	HEARD_END, /* a connection is over: both have been closed */
+};
+
+/* Waits for the next message, until the deadline.  Without an ear there is
+ * nothing to be heard but a stop. */
+enum heard servers_hear(struct servers *servers, msec deadline,
+			struct reply **reply);
+
 /* Sleeps until the deadline.  False if a stop came first. */
 bool servers_pause(const struct servers *servers, msec deadline);
 
-/* Drops the connection, so that the next request goes over a fresh one. */
+/* Drops the connections, so that the next request goes over a fresh one. */
 void servers_hang_up(struct servers *servers);
 
 /* For people: where we speak to, without a password. */
