@@ -31,9 +31,11 @@ static int retake(struct session *session)
 {
 	struct line_wish once = { .wait = 0 };
 	char name[REPORT_NAME_MAX];
+	char promise[REPORT_HOLDER_MAX];
 	struct error err;
 
-	switch (line_acquire(&session->lock, &once, &session->holder, &err)) {
+	switch (line_acquire(&session->lock, &once, &session->holder,
+			     &session->place, &err)) {
 	case LOCK_OK:
 		report_notice("%s was lost, and has been taken again: others "
 			      "may have held it; its fence is now %" PRIu64,
@@ -45,6 +47,12 @@ static int retake(struct session *session)
 			session, session->lock.ttl ? session->lock.ttl : -1);
 	case LOCK_HELD:
 		return session_not_ours(session, LOCK_HELD);
+	case LOCK_PROMISED:
+		report_line("%s on '%s' is %s",
+			    report_name(name, session->lock.name),
+			    servers_name(&session->servers),
+			    report_promise(promise, &session->place));
+		return STATUS_NOT_OURS;
 	default:
 		report_failure(session->lock.name, &err);
 		if (session->lock.doubt >= 0)

@@ -132,7 +132,7 @@ static int release_by_force(struct session *session)
 	struct error err;
 	int status;
 
-	outcome = lock_look(lock, CLOCK_NEVER, &session->holder, &err);
+	outcome = lock_look(lock, CLOCK_NEVER, &session->holder, NULL, &err);
 	if (outcome != LOCK_HELD)
 		return conclude(session, outcome, &err);
 	status = check_holder(session);

@@ -18,21 +18,17 @@
 #define LINE_MAX_BYTES	12288 /* a token and an escaped name fit */
 #define FOREIGN_SHOWN	8     /* characters of a foreign token */
 #define DESCRIPTION_MAX (REPORT_NAME_MAX + 2 * REPORT_HOLDER_MAX + 200)
+#define WAIT_MAX	(DESCRIPTION_MAX + REPORT_HOLDER_MAX + 64)
 
 #define LINE_BEGIN "\r\033[K" /* back to the start, clear */
 #define HASTE	   50	      /* ms */
-#define REFRESH	   ((msec)1000)
 
 static bool quiet;
 static bool in_haste;
 static bool in_place = true; /* on a terminal: no other lines come between */
 
-/* The line that is kept up to date on a terminal. */
-static struct {
-	bool told;    /* once, when stderr is no terminal */
-	bool open;    /* the cursor stands in it */
-	msec refresh; /* not again before */
-} progress;
+/* The cursor stands in the line that is kept up to date on a terminal. */
+static bool line_is_open;
 
 /* While a command is guarded, a pager that nobody pages or a terminal that is
  * held must not keep its lock from being renewed or itself from being stopped:
@@ -188,7 +184,7 @@ void report_held(const char *name, const struct holder *holder)
 static void rewrite_line(const char *text)
 {
 	struct winsize size = { .ws_col = 0 };
-	char line[DESCRIPTION_MAX + 32];
+	char line[WAIT_MAX + 32];
 	size_t columns = 80;
 	size_t used = 0;
 	const char *p;
@@ -204,37 +200,86 @@ static void rewrite_line(const char *text)
 	snprintf(line, sizeof(line), LINE_BEGIN "rlock: %.*s", (int)(p - text),
 		 text);
 	write_stderr(line, strlen(line));
-	progress.open = true;
-	progress.refresh = clock_after(clock_now(), REFRESH);
+	line_is_open = true;
 }
 
-void report_wait(const char *name, const struct holder *holder,
-		 const struct error *err)
+const char *report_ordinal(char buf[static REPORT_ORDINAL_MAX], size_t number)
 {
-	bool terminal = in_place && isatty(STDERR_FILENO);
+	static const char *const ends[] = { "th", "st", "nd", "rd" };
+	bool teens = number % 100 / 10 == 1;
+
+	snprintf(buf, REPORT_ORDINAL_MAX, "%zu%s", number,
+		 teens || number % 10 > 3 ? "th" : ends[number % 10]);
+	return buf;
+}
+
+/* The one before us; anybody can write anything into the line. */
+static const char *describe_other(char *buf, size_t size,
+				  const struct place *place)
+{
+	const char *who = place->known ? place->other.owner : "somebody";
+
+	return escape_display(buf, size, who, strlen(who));
+}
+
+const char *report_promise(char buf[static REPORT_HOLDER_MAX],
+			   const struct place *place)
+{
+	char who[REPORT_HOLDER_MAX - 80];
+
+	snprintf(buf, REPORT_HOLDER_MAX,
+		 "free but promised to %s (1st of %d in line)",
+		 describe_other(who, sizeof(who), place), place->count);
+	return buf;
+}
+
+/* "2nd in line, behind bob@web2: 'deploy' is held by ...". */
+static void describe_wait(char *buf, size_t size, const char *name,
+			  const struct line_news *news)
+{
+	char nth[REPORT_ORDINAL_MAX];
+	char who[REPORT_HOLDER_MAX];
 	char text[DESCRIPTION_MAX];
 	char shown[REPORT_NAME_MAX];
+	const struct place *place = news->place;
 
-	if (quiet ||
-	    (terminal ? clock_now() < progress.refresh : progress.told))
-		return;
-	if (holder)
-		describe_held(text, name, holder);
+	report_name(shown, name);
+	if (news->holder)
+		describe_held(text, name, news->holder);
 	else
-		snprintf(text, sizeof(text), "%s: waiting: %s",
-			 report_name(shown, name), err->text);
+		snprintf(text, sizeof(text), "%s%s%s", shown,
+			 news->err ? ": waiting: " : " is free",
+			 news->err ? news->err->text : "");
+	if (!place)
+		snprintf(buf, size, "%s", text);
+	else if (!place->before)
+		snprintf(buf, size, "1st in line: %s", text);
+	else
+		snprintf(buf, size, "%s in line, behind %s: %s",
+			 report_ordinal(nth, (size_t)place->before + 1),
+			 describe_other(who, sizeof(who), place), text);
+}
+
+bool report_wait(const char *name, const struct line_news *news)
+{
+	bool terminal = in_place && isatty(STDERR_FILENO);
+	char text[WAIT_MAX];
+
+	if (quiet)
+		return false;
+	describe_wait(text, sizeof(text), name, news);
 	if (terminal)
 		rewrite_line(text);
 	else
 		report_line("%s", text);
-	progress.told = true;
+	return terminal;
 }
 
 void report_wait_over(void)
 {
-	if (progress.open)
+	if (line_is_open)
 		write_stderr(LINE_BEGIN, strlen(LINE_BEGIN));
-	progress.open = false;
+	line_is_open = false;
 }
 
 void report_doubt(const struct lock *lock)
@@ -338,6 +383,33 @@ void json_bool(struct json *json, const char *key, bool value)
 {
 	json_key(json, key);
 	fputs(value ? "true" : "false", json->to);
+}
+
+void json_array_begin(struct json *json, const char *key)
+{
+	json_key(json, key);
+	fputc('[', json->to);
+	json->first = true;
+}
+
+void json_array_end(struct json *json)
+{
+	fputc(']', json->to);
+	json->first = false;
+}
+
+void json_object_begin(struct json *json)
+{
+	if (!json->first)
+		fputc(',', json->to);
+	fputc('{', json->to);
+	json->first = true;
+}
+
+void json_object_end(struct json *json)
+{
+	fputc('}', json->to);
+	json->first = false;
 }
 
 void json_end(struct json *json)

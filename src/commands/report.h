@@ -10,10 +10,13 @@
 #define RLOCK_REPORT_H
 
 #include "base/error.h"
-#include "lock/lock.h"
+#include "lock/line.h"
 
 #include <stdbool.h>
 #include <stdio.h>
+
+#define REPORT_NAME_MAX	  264
+#define REPORT_HOLDER_MAX 1400
 
 /* Sets what report_notice and trace lines do; before that they are silent. */
 void report_open(bool quiet, bool verbose);
@@ -36,11 +39,15 @@ int report_failure(const char *name, const struct error *err);
  * "v1.2"", unless --quiet. */
 void report_held(const char *name, const struct holder *holder);
 
-/* We wait for holder, or (NULL) for the server to be able to serve: shown once,
- * or on a terminal as one line that is kept up to date in place, however often
- * this is called.  Unless --quiet. */
-void report_wait(const char *name, const struct holder *holder,
-		 const struct error *err);
+/* "free but promised to bob@web2 (1st of 3 in line)". */
+const char *report_promise(char buf[static REPORT_HOLDER_MAX],
+			   const struct place *place);
+
+/* Where we stand in line and behind whom, and who holds the lock; or that the
+ * server cannot serve now.  Shown once, or on a terminal as one line that is
+ * kept up to date in place: then true, it wants to be told again.  Unless
+ * --quiet. */
+bool report_wait(const char *name, const struct line_news *news);
 
 /* The wait is over: the line in place goes. */
 void report_wait_over(void);
@@ -49,9 +56,6 @@ void report_wait_over(void);
  * token, and when it frees itself. */
 void report_doubt(const struct lock *lock);
 
-#define REPORT_NAME_MAX	  264
-#define REPORT_HOLDER_MAX 1400
-
 /* A lock's name in quotes, escaped and cut. */
 const char *report_name(char buf[static REPORT_NAME_MAX], const char *name);
 
@@ -59,6 +63,11 @@ const char *report_name(char buf[static REPORT_NAME_MAX], const char *name);
  * 3f2a9c1b...". */
 const char *report_who(char buf[static REPORT_HOLDER_MAX],
 		       const struct holder *holder);
+
+#define REPORT_ORDINAL_MAX 16
+
+/* "1st", "2nd", "11th". */
+const char *report_ordinal(char buf[static REPORT_ORDINAL_MAX], size_t number);
 
 #define REPORT_TIME_MAX 40
 
@@ -85,6 +94,10 @@ void json_string(struct json *json, const char *key, const char *text);
 void json_number(struct json *json, const char *key, long long number);
 void json_null(struct json *json, const char *key);
 void json_bool(struct json *json, const char *key, bool value);
+void json_array_begin(struct json *json, const char *key);
+void json_array_end(struct json *json);
+void json_object_begin(struct json *json); /* an element of an array */
+void json_object_end(struct json *json);
 void json_end(struct json *json);
 
 /* Flushes stdout.  False, reported, if what was written did not arrive. */

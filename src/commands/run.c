@@ -494,7 +494,7 @@ static enum lock_outcome look_for_nesting(struct session *session,
 		return LOCK_GONE;
 	if (session->options->wait)
 		limit = clock_after(clock_now(), session->options->wait);
-	outcome = lock_look(&session->lock, limit, &session->holder, err);
+	outcome = lock_look(&session->lock, limit, &session->holder, NULL, err);
 	if (outcome == LOCK_HELD &&
 	    holder_is(&session->holder, token, strlen(token)))
 		return LOCK_OK;

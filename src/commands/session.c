@@ -97,26 +97,27 @@ static bool default_owner(char owner[static TOKEN_OWNER_MAX + 1],
 bool session_make_token(struct session *session, long pid, struct error *err)
 {
 	const struct options *o = session->options;
-	char owner[TOKEN_OWNER_MAX + 1];
 
+	session->pid = pid;
+	if (o->owner)
+		strcpy(session->owner, o->owner); /* no longer: see options.c */
+	else if (!default_owner(session->owner, err))
+		return false;
 	if (o->token) {
 		token_use(&session->lock.token, o->token);
 		return true;
 	}
-	if (!o->owner && !default_owner(owner, err))
-		return false;
-	return token_make(&session->lock.token, o->owner ? o->owner : owner,
-			  pid, o->ttl, o->message, err);
+	return token_make(&session->lock.token, session->owner, pid, o->ttl,
+			  o->message, err);
 }
 
 /* --- taking ----------------------------------------------------------- */
 
-static void tell_waiting(void *arg, const struct holder *holder,
-			 const struct error *err)
+static bool tell_waiting(void *arg, const struct line_news *news)
 {
 	const struct session *session = arg;
 
-	report_wait(session->lock.name, holder, err);
+	return report_wait(session->lock.name, news);
 }
 
 /* Would we wait for a lock that our own caller holds? */
@@ -130,14 +131,19 @@ static bool is_enclosing(void *arg, const struct holder *holder)
 	return session->enclosed;
 }
 
-static int report_not_obtained(const struct session *session)
+static int report_not_obtained(const struct session *session,
+			       enum lock_outcome outcome)
 {
 	char name[REPORT_NAME_MAX];
+	char promise[REPORT_HOLDER_MAX];
 
 	if (session->enclosed)
 		report_notice("%s is held by a command that this one is part "
 			      "of: waiting for it would never end",
 			      report_name(name, session->lock.name));
+	else if (outcome == LOCK_PROMISED)
+		report_notice("%s is %s", report_name(name, session->lock.name),
+			      report_promise(promise, &session->place));
 	else
 		report_held(session->lock.name, &session->holder);
 	return session->options->conflict_status;
@@ -162,6 +168,8 @@ bool session_take(struct session *session, struct signals *signals, int *status,
 {
 	struct line_wish wish = {
 		.wait = session->options->wait,
+		.owner = session->owner,
+		.pid = session->pid,
 		.notice = tell_waiting,
 		.hopeless = is_enclosing,
 		.arg = session,
@@ -172,7 +180,8 @@ bool session_take(struct session *session, struct signals *signals, int *status,
 
 	*death = 0;
 	*status = STATUS_OK;
-	outcome = line_acquire(&session->lock, &wish, &session->holder, &err);
+	outcome = line_acquire(&session->lock, &wish, &session->holder,
+			       &session->place, &err);
 	report_wait_over();
 	switch (outcome) {
 	case LOCK_OK:
@@ -183,7 +192,8 @@ bool session_take(struct session *session, struct signals *signals, int *status,
 			      report_name(name, session->lock.name));
 		return true;
 	case LOCK_HELD:
-		*status = report_not_obtained(session);
+	case LOCK_PROMISED:
+		*status = report_not_obtained(session, outcome);
 		return false;
 	default:
 		*status = session_not_taken(session, signals, death, &err);

@@ -17,7 +17,10 @@ struct session {
 	const struct options *options;
 	struct servers servers;
 	struct lock lock;
-	struct holder holder;  /* the last answer's */
+	struct holder holder;		 /* the last answer's */
+	struct place place;		 /* where we stood in the line */
+	char owner[TOKEN_OWNER_MAX + 1]; /* who takes the lock, or waits */
+	long pid;
 	struct tokenfile file; /* where the token came from */
 	bool from_file;
 	bool already;  /* held with this token before we took it */

@@ -1,10 +1,11 @@
-/* status.c - who holds a lock, since when and why */
+/* status.c - who holds a lock, since when and why, and who waits for it */
 #include "base/duration.h"
 #include "base/escape.h"
 #include "commands/commands.h"
 #include "commands/report.h"
 #include "commands/session.h"
 
+#include <ctype.h>
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct sight {
 	bool mine;  /* and it does */
 	msec seen;  /* wall clock */
 	struct holder holder;
+	struct waiters waiters;
 };
 
 /* --- JSON ------------------------------------------------------------- */
@@ -58,6 +60,25 @@ static void print_no_claims(struct json *json)
 		json_null(json, keys[i]);
 }
 
+static void print_waiters(struct json *json, const struct waiters *waiters)
+{
+	char time[REPORT_TIME_MAX];
+	size_t i;
+
+	json_array_begin(json, "waiters");
+	for (i = 0; i < waiters->told; i++) {
+		const struct token_fields *f = &waiters->list[i];
+
+		json_object_begin(json);
+		print_owner(json, f->owner);
+		json_number(json, "pid", f->pid);
+		json_string(json, "since", report_rfc3339(time, f->since));
+		json_number(json, "place", (long long)i + 1);
+		json_object_end(json);
+	}
+	json_array_end(json);
+}
+
 static void print_json(const struct session *session, const struct sight *sight)
 {
 	const struct holder *holder = &sight->holder;
@@ -86,6 +107,7 @@ static void print_json(const struct session *session, const struct sight *sight)
 	json_text(&json, "token", whole ? holder->value : NULL, holder->len);
 	if (sight->asked)
 		json_bool(&json, "mine", sight->mine);
+	print_waiters(&json, &sight->waiters);
 	json_string(&json, "server", servers_name(&session->servers));
 	json_end(&json);
 }
@@ -99,12 +121,14 @@ enum {
 	PID,
 	SINCE,
 	EXPIRES,
+	WAITERS,
 	MESSAGE,
 	COLUMNS
 };
 
 static const char *const titles[COLUMNS] = {
-	"NAME", "STATE", "OWNER", "PID", "SINCE", "EXPIRES IN", "MESSAGE",
+	"NAME",	 "STATE",      "OWNER",	  "PID",
+	"SINCE", "EXPIRES IN", "WAITERS", "MESSAGE",
 };
 
 struct table {
@@ -123,15 +147,29 @@ static char *escaped(const char *text, size_t len)
 	return buf;
 }
 
+/* Who it is: the cells that a holder and a waiter have alike. */
+static void fill_claims(char *row[COLUMNS], const struct token_fields *f)
+{
+	char time[REPORT_TIME_MAX];
+	char pid[24];
+
+	snprintf(pid, sizeof(pid), "%ld", f->pid);
+	row[OWNER] = escaped(f->owner, strlen(f->owner));
+	row[PID] = strdup(pid);
+	row[SINCE] = strdup(report_local_time(time, f->since));
+	row[MESSAGE] = escaped(f->message, strlen(f->message));
+}
+
 static void fill_row(char *row[COLUMNS], const struct sight *sight)
 {
 	const struct holder *holder = &sight->holder;
-	const struct token_fields *f = &holder->fields;
 	char left[DURATION_TEXT_MAX];
-	char time[REPORT_TIME_MAX];
-	char pid[24];
+	char count[24];
 	char who[REPORT_HOLDER_MAX];
 
+	snprintf(count, sizeof(count), "%zu", sight->waiters.count);
+	if (sight->waiters.count)
+		row[WAITERS] = strdup(count);
 	row[NAME] = escaped(sight->name, strlen(sight->name));
 	row[STATE] = strdup(sight->mine	  ? "mine"
 			    : sight->held ? "held"
@@ -142,35 +180,56 @@ static void fill_row(char *row[COLUMNS], const struct sight *sight)
 		strdup(holder->expires_in < 0
 			       ? "never"
 			       : duration_format(left, holder->expires_in));
-	if (holder->foreign) {
+	if (holder->foreign)
 		row[OWNER] = strdup(report_who(who, holder));
-		return;
-	}
-	snprintf(pid, sizeof(pid), "%ld", f->pid);
-	row[OWNER] = escaped(f->owner, strlen(f->owner));
-	row[PID] = strdup(pid);
-	row[SINCE] = strdup(report_local_time(time, f->since));
-	row[MESSAGE] = escaped(f->message, strlen(f->message));
+	else
+		fill_claims(row, &holder->fields);
 }
 
-static bool table_add(struct table *table, const struct sight *sight)
+/* A new row, empty; NULL without memory. */
+static char **new_row(struct table *table)
 {
 	char *(*rows)[COLUMNS] =
 		realloc(table->rows, (table->count + 1) * sizeof(*rows));
-	char **row;
-	int i;
 
 	if (!rows)
-		return false;
+		return NULL;
 	table->rows = rows;
-	row = rows[table->count++];
-	memset(row, 0, sizeof(*rows));
-	fill_row(row, sight);
+	return memset(rows[table->count++], 0, sizeof(*rows));
+}
+
+static void measure(struct table *table, char *const row[COLUMNS])
+{
+	int i;
+
 	for (i = 0; i < COLUMNS; i++) {
 		size_t width = row[i] ? escape_columns(row[i]) : 1;
 
 		if (width > table->width[i])
 			table->width[i] = width;
+	}
+}
+
+/* A row for the lock, and one for each of those who wait for it: their state is
+ * their place in the line. */
+static bool table_add(struct table *table, const struct sight *sight)
+{
+	char nth[REPORT_ORDINAL_MAX];
+	char **row = new_row(table);
+	size_t i;
+
+	if (!row)
+		return false;
+	fill_row(row, sight);
+	measure(table, row);
+	for (i = 0; i < sight->waiters.told; i++) {
+		row = new_row(table);
+		if (!row)
+			return false;
+		row[NAME] = escaped(sight->name, strlen(sight->name));
+		row[STATE] = strdup(report_ordinal(nth, i + 1));
+		fill_claims(row, &sight->waiters.list[i]);
+		measure(table, row);
 	}
 	return true;
 }
@@ -201,7 +260,8 @@ static void table_print(struct table *table)
 	for (i = 0; i < table->count; i++) {
 		for (c = 0; c < COLUMNS; c++) {
 			char *cell = table->rows[i][c];
-			bool lit = colour && c == STATE && *cell != 'f';
+			bool lit = colour && c == STATE && isalpha(*cell) &&
+				   *cell != 'f';
 
 			if (lit)
 				fputs("\033[33m", stdout);
@@ -239,7 +299,8 @@ static int look_at(struct session *session, const char *name, bool listing,
 		return report_failure(name, &err);
 	}
 	session_turn_to(session, name);
-	outcome = lock_look(&session->lock, CLOCK_NEVER, &sight->holder, &err);
+	outcome = lock_look(&session->lock, CLOCK_NEVER, &sight->holder,
+			    &sight->waiters, &err);
 	sight->name = name;
 	sight->seen = clock_wall();
 	sight->held = outcome == LOCK_HELD;
@@ -249,7 +310,6 @@ static int look_at(struct session *session, const char *name, bool listing,
 	report->looked++;
 	report->held += sight->asked ? sight->mine : sight->held;
 	if (outcome == LOCK_FAILED || outcome == LOCK_NO_LOCK)
-
 		status = report_failure(name, &err);
 	else if (listing && !sight->held)
 		;
@@ -257,6 +317,7 @@ static int look_at(struct session *session, const char *name, bool listing,
 		print_json(session, sight);
 	else if (!table_add(&report->table, sight))
 		status = STATUS_SYSTEM;
+	lock_waiters_release(&sight->waiters);
 	free(sight);
 	return status;
 }

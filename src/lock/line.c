@@ -1,69 +1,67 @@
-/* line.c - waiting for a lock that somebody else holds */
+/* line.c - waiting in line for a lock that somebody else holds */
 #include "lock/line.h"
 
-#define RETRY_MAX    ((msec)100) /* between two attempts, at the most */
-#define RETRY_JITTER ((msec)20)	 /* off that, so that waiters spread out */
-#define AFTER_EXPIRY ((msec)2)	 /* the server's clock has ticked over */
+#include "lock/watch.h"
+
+#include <string.h>
+
+/* A waiter that was killed at the head of the line is found out by the next
+ * one's renewal, so this is how long it can hold the line up; and twice this is
+ * less than a presence lasts (lock.c), so that one lost renewal is borne. */
+#define RENEW ((msec)2400)
+/* Where nothing is told: between two attempts, at the most. */
+#define RETRY_MAX    ((msec)100)
+#define RETRY_JITTER ((msec)20) /* off that, so that waiters spread out */
+#define AFTER_EXPIRY ((msec)2)	/* the server's clock has ticked over */
+#define AFTER_DUE    ((msec)5)	/* the same, and for rounding on the way */
+/* A holder's end that is no later than this is the one that was known. */
+#define SAME_END     ((msec)5)
 #define NOTICE_AFTER ((msec)1000)
+#define NOTICE_AGAIN ((msec)1000)
 /* The attempt at the very end of the wait needs a moment for its answer. */
 #define LAST_ANSWER ((msec)100)
 
-/* The state of one wait: when it began and must end, and whether a server has
- * ever answered. */
+/* The state of one wait. */
 struct wait {
+	struct lock *lock;
 	const struct line_wish *wish;
+	struct holder *holder;
+	struct place *place;
+	struct error *err;
+
 	msec begin;
 	msec deadline;
-	bool answered;
-	msec slowest; /* answer so far, with the connecting */
+	msec slowest;  /* answer so far, with the connecting */
+	msec notice;   /* when the next one is due */
+	bool answered; /* a server has, ever */
+	bool asked;    /* whether there is any hope */
+	bool in_line;  /* from the first "held" on; id and channel are set */
+
+	enum lock_outcome outcome; /* of the last attempt */
+	bool pushed;		   /* the next is due to a message */
+	struct token last;	   /* the holder's, as it was last seen */
+	msec expires;		   /* when its TTL ends */
+	struct token id;
+	char channel[LOCK_CHANNEL_MAX];
+	struct watch watch;
 };
 
-/* The time until the next attempt: at most RETRY_MAX, spread by the token,
- * which is random where it matters. */
-static msec pause_for(const struct lock *lock, const struct holder *holder)
+static bool is_taken(enum lock_outcome outcome)
 {
-	const char *text = lock->token.text;
-	unsigned int spread = (unsigned char)text[lock->token.len - 1];
-	msec pause = RETRY_MAX - (msec)spread % RETRY_JITTER;
-
-	if (holder && holder->expires_in >= 0 &&
-	    holder->expires_in + AFTER_EXPIRY < pause)
-		pause = holder->expires_in + AFTER_EXPIRY;
-	return pause;
+	return outcome == LOCK_OK || outcome == LOCK_ALREADY;
 }
 
-/* Tells the user, once the wait has become noticeable. */
-static void notify(const struct wait *wait, const struct holder *holder,
-		   const struct error *err)
+static bool is_refused(enum lock_outcome outcome)
 {
-	const struct line_wish *wish = wait->wish;
-
-	if (wish->notice && clock_now() - wait->begin >= NOTICE_AFTER)
-		wish->notice(wish->arg, holder, err);
+	return outcome == LOCK_HELD || outcome == LOCK_PROMISED;
 }
 
-/* May this failure be waited out, and is there time? */
-static bool will_pass(const struct wait *wait, const struct error *err)
+static msec earlier(msec a, msec b)
 {
-	return wait->answered && !err->stopped &&
-	       err->status == STATUS_UNAVAILABLE &&
-	       clock_now() < wait->deadline;
+	return a < b ? a : b;
 }
 
-/* Sleeps until the next attempt is due.  False if a stop came first. */
-static bool sleep_on(struct lock *lock, const struct wait *wait,
-		     const struct holder *holder, struct error *err)
-{
-	msec next = clock_after(clock_now(), pause_for(lock, holder));
-
-	if (next > wait->deadline)
-		next = wait->deadline;
-	if (servers_pause(lock->servers, next))
-		return true;
-	error_set(err, STATUS_UNAVAILABLE, "interrupted while waiting");
-	err->stopped = true;
-	return false;
-}
+/* --- one attempt ------------------------------------------------------- */
 
 /* The time by which an attempt must be answered. */
 static msec answer_limit(const struct wait *wait)
@@ -77,40 +75,239 @@ static msec answer_limit(const struct wait *wait)
 	return soonest > wait->deadline ? soonest : wait->deadline;
 }
 
-enum lock_outcome line_acquire(struct lock *lock, const struct line_wish *wish,
-			       struct holder *holder, struct error *err)
+/* Before an attempt in line: has the server tell us what happens, as far as it
+ * will.  The first in line reads the lock so that its next change is told. */
+static void listen(struct wait *wait)
 {
-	struct wait wait = { .wish = wish, .begin = clock_now() };
-	enum lock_outcome outcome;
-	bool asked = false;
+	struct watch *watch = &wait->watch;
+	msec limit = clock_after(clock_now(), RENEW);
+
+	wait->place->called = watch_open(watch, earlier(limit, wait->deadline));
+	if (wait->place->before == 0 && !watch->armed)
+		watch_arm(watch);
+}
+
+/* Notes who has the lock and until when.  A message that said it had changed,
+ * and nothing has, was in vain. */
+static void compare(struct wait *wait)
+{
+	const struct holder *holder = wait->holder;
+	bool held = wait->outcome == LOCK_HELD;
+	msec expires = held && holder->expires_in >= 0
+			       ? clock_after(clock_now(), holder->expires_in)
+			       : CLOCK_NEVER;
+
+	if (wait->pushed)
+		watch_looked(&wait->watch,
+			     held &&
+				     holder_is(holder, wait->last.text,
+					       wait->last.len) &&
+				     expires <= clock_after(wait->expires,
+							    SAME_END));
+	wait->expires = expires;
+	wait->last.len = held ? holder->len : 0;
+	memcpy(wait->last.text, holder->value, wait->last.len);
+}
+
+/* One attempt to take the lock, in line or (at first, and at the very end) not.
+ * Sets the outcome and what follows from the answer. */
+static void attempt(struct wait *wait, bool stay)
+{
+	msec begin;
+
+	if (stay)
+		listen(wait);
+	begin = clock_now();
+	wait->outcome =
+		lock_acquire(wait->lock, wait->place, stay, answer_limit(wait),
+			     wait->holder, wait->err);
+	if (is_refused(wait->outcome)) {
+		if (clock_now() - begin > wait->slowest)
+			wait->slowest = clock_now() - begin;
+		wait->answered = true;
+		compare(wait);
+	} else if (wait->outcome == LOCK_FAILED) {
+		wait->answered |= wait->err->passing;
+		watch_retry(&wait->watch);
+	}
+	wait->pushed = false;
+}
+
+/* Is there reason to wait on after this attempt? */
+static bool goes_on(struct wait *wait)
+{
+	const struct line_wish *wish = wait->wish;
+
+	if (wait->outcome == LOCK_FAILED)
+		return wait->answered && !wait->err->stopped &&
+		       wait->err->status == STATUS_UNAVAILABLE;
+	if (!is_refused(wait->outcome))
+		return false;
+	if (wait->outcome == LOCK_PROMISED || wait->asked)
+		return true;
+	wait->asked = true;
+	return !wish->hopeless || !wish->hopeless(wish->arg, wait->holder);
+}
+
+/* --- between two attempts ---------------------------------------------- */
+
+/* The time until the next attempt where nothing is told: at most RETRY_MAX,
+ * spread by the token, which is random where it matters. */
+static msec retry_pause(const struct lock *lock)
+{
+	const char *text = lock->token.text;
+	unsigned int spread = (unsigned char)text[lock->token.len - 1];
+
+	return RETRY_MAX - (msec)spread % RETRY_JITTER;
+}
+
+/* When to try again although nothing has happened. */
+static msec next_attempt(const struct wait *wait)
+{
+	const struct place *place = wait->place;
+	msec now = clock_now();
+	msec next = wait->deadline;
+
+	if (is_refused(wait->outcome) && place->before < 0)
+		return now; /* that was the try; now for the line */
+	if (wait->outcome == LOCK_FAILED || !watch_is_open(&wait->watch))
+		next = earlier(next, now + retry_pause(wait->lock));
+	else if (place->before == 0 && !wait->watch.armed)
+		return now;
+	next = earlier(next, now + RENEW);
+	if (place->before == 0)
+		next = earlier(next, clock_after(wait->expires, AFTER_EXPIRY));
+	else if (place->due >= 0)
+		next = earlier(next, now + place->due + AFTER_DUE);
+	return next;
+}
+
+/* Tells the user where we stand, when it is time. */
+static void tell(struct wait *wait)
+{
+	const struct line_wish *wish = wait->wish;
+	bool failed = wait->outcome == LOCK_FAILED;
+	struct line_news news = {
+		.holder = wait->outcome == LOCK_HELD ? wait->holder : NULL,
+		.place = wait->place->before >= 0 ? wait->place : NULL,
+		.err = failed ? wait->err : NULL,
+	};
+	msec now = clock_now();
+
+	if (!wish->notice || now < wait->notice)
+		return;
+	if (news.holder && wait->expires != CLOCK_NEVER)
+		wait->holder->expires_in =
+			wait->expires > now ? wait->expires - now : 0;
+	wait->notice = wish->notice(wish->arg, &news)
+			       ? clock_after(now, NOTICE_AGAIN)
+			       : CLOCK_NEVER;
+}
+
+/* Something has happened.  When is the next attempt due, which was at next? */
+static msec react(struct wait *wait, enum watch_event event, msec next)
+{
+	struct place *place = wait->place;
+
+	if (event == WATCH_CUT)
+		return 0;
+	if (event == WATCH_CALLED) {
+		place->before = 0;
+		wait->watch.armed = false;
+		return 0;
+	}
+	/* All have lost their place; the first in line comes first. */
+	if (event == WATCH_FLUSHED && place->before > 0)
+		return earlier(next, clock_now() + place->before);
+	if (place->before != 0)
+		return next;
+	wait->pushed = true;
+	return 0;
+}
+
+/* Sleeps until the next attempt is due.  False if a stop came first. */
+static bool rest(struct wait *wait)
+{
+	msec next = next_attempt(wait);
+
+	while (clock_now() < next) {
+		enum watch_event event;
+
+		tell(wait);
+		event = watch_wait(&wait->watch, earlier(next, wait->notice));
+		if (event == WATCH_STOP)
+			return false;
+		if (event != WATCH_NOTHING)
+			next = react(wait, event, next);
+	}
+	return true;
+}
+
+/* --- the wait ---------------------------------------------------------- */
+
+/* From here on we are somebody in line. */
+static bool line_up(struct wait *wait)
+{
+	struct lock *lock = wait->lock;
+
+	if (!token_make_id(&wait->id, &lock->token, wait->wish->owner,
+			   wait->wish->pid, lock->ttl, clock_wall(), wait->err))
+		return false;
+	lock_channel(lock, &wait->id, wait->channel);
+	place_init(wait->place, &wait->id);
+	wait->in_line = true;
+	return true;
+}
+
+/* Gives up whatever the wait may have left on the server. */
+static void clean_up(struct wait *wait)
+{
+	if (!is_taken(wait->outcome))
+		lock_abandon(wait->lock);
+	lock_leave(wait->lock, wait->place);
+	watch_close(&wait->watch);
+	wait->place->id = NULL;
+}
+
+enum lock_outcome line_acquire(struct lock *lock, const struct line_wish *wish,
+			       struct holder *holder, struct place *place,
+			       struct error *err)
+{
+	struct wait wait = {
+		.lock = lock,
+		.wish = wish,
+		.holder = holder,
+		.place = place,
+		.err = err,
+		.begin = clock_now(),
+		.expires = CLOCK_NEVER,
+		.notice = CLOCK_NEVER,
+	};
+	bool last = false;
 
 	wait.deadline = clock_after(wait.begin, wish->wait);
-	for (;;) {
-		msec now = clock_now();
-		bool last = now >= wait.deadline;
-		const struct holder *who = NULL;
-
-		outcome = lock_acquire(lock, answer_limit(&wait), holder, err);
-		if (outcome == LOCK_OK || outcome == LOCK_ALREADY)
-			return outcome;
-		if (outcome == LOCK_HELD) {
-			who = holder;
-			if (clock_now() - now > wait.slowest)
-				wait.slowest = clock_now() - now;
+	if (wish->notice)
+		wait.notice = wait.begin + NOTICE_AFTER;
+	place_init(place, NULL);
+	watch_init(&wait.watch, lock->servers, lock->name, wait.channel);
+	while (!last) {
+		last = clock_now() >= wait.deadline;
+		attempt(&wait, wait.in_line && !last);
+		if (last || !goes_on(&wait))
+			break;
+		if (is_refused(wait.outcome) && !wait.in_line &&
+		    !line_up(&wait)) {
+			wait.outcome = LOCK_FAILED;
+			break;
 		}
-		wait.answered |= who != NULL || err->passing;
-		if (last || (!who && !will_pass(&wait, err)))
-			break;
-		if (who && !asked && wish->hopeless &&
-		    wish->hopeless(wish->arg, who))
-			break;
-		asked |= who != NULL;
-		notify(&wait, who, who ? NULL : err);
-		if (!sleep_on(lock, &wait, who, err)) {
-			outcome = LOCK_FAILED;
+		if (!rest(&wait)) {
+			error_set(err, STATUS_UNAVAILABLE,
+				  "interrupted while waiting");
+			err->stopped = true;
+			wait.outcome = LOCK_FAILED;
 			break;
 		}
 	}
-	lock_abandon(lock);
-	return outcome;
+	clean_up(&wait);
+	return wait.outcome;
 }

@@ -6,6 +6,7 @@
 #include "scripts.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +14,20 @@
 /* Our clock and the server's may run apart by this much. */
 #define DRIFT_PERCENT 1
 #define DRIFT_FIXED   ((msec)2)
+/* How long a waiter is in line without coming again, in ms: so that who is
+ * stopped or cut off is passed over within 6 s, and one lost renewal of line.c's
+ * is borne.  ".5": it cannot be called. */
+#define PRESENCE	  "5900"
+#define PRESENCE_UNCALLED "2400.5"
 /* Between two tries to get a lost answer. */
 #define REPEAT_PAUSE ((msec)20)
 /* For giving back what may have been taken: the time is already over, or a
  * signal wants us gone.  A server that is well needs far less. */
 #define ABANDON_LIMIT ((msec)100)
-#define NUMBER_MAX    24 /* bytes of a decimal number and its NUL */
+/* For leaving the line: who waits on is not kept from it for longer than our
+ * presence lasts. */
+#define LEAVE_LIMIT ((msec)50)
+#define NUMBER_MAX  24 /* bytes of a decimal number and its NUL */
 
 bool lock_name_check(const char *name, struct error *err)
 {
@@ -46,15 +55,38 @@ static bool has_tag(const char *name)
 	return close && close > open + 1;
 }
 
+/* The '=' keeps the helper of 'x' and that of '{x}' apart. */
+static void name_helper(char key[static LOCK_HELPER_MAX], const char *name,
+			const char *what)
+{
+	snprintf(key, LOCK_HELPER_MAX,
+		 has_tag(name) ? "rlock:=%s:%s" : "rlock:{%s}:%s", name, what);
+}
+
 void lock_init(struct lock *lock, struct servers *servers, const char *name,
 	       msec ttl)
 {
 	*lock = (struct lock){ .servers = servers, .name = name, .ttl = ttl };
 	lock->lease_end = CLOCK_NEVER;
 	lock->doubt = -1;
-	/* The '=' keeps the helper of 'x' and that of '{x}' apart. */
-	snprintf(lock->fence_key, sizeof(lock->fence_key),
-		 has_tag(name) ? "rlock:=%s:fence" : "rlock:{%s}:fence", name);
+	name_helper(lock->fence_key, name, "fence");
+	name_helper(lock->queue_key, name, "queue");
+	name_helper(lock->seen_key, name, "seen");
+}
+
+void lock_channel(const struct lock *lock, const struct token *id,
+		  char channel[static LOCK_CHANNEL_MAX])
+{
+	char prefix[LOCK_HELPER_MAX];
+
+	name_helper(prefix, lock->name, "turn:");
+	snprintf(channel, LOCK_CHANNEL_MAX, "%s%s", prefix, id->text);
+}
+
+void place_init(struct place *place, const struct token *id)
+{
+	*place = (struct place){ .id = id, .before = -1, .due = -1 };
+	strcpy(place->ticket, "0");
 }
 
 /* --- requests --------------------------------------------------------- */
@@ -62,7 +94,7 @@ void lock_init(struct lock *lock, struct servers *servers, const char *name,
 /* A script call under construction, with the numbers it needs as text. */
 struct call {
 	struct request req;
-	char numbers[3][NUMBER_MAX];
+	char numbers[4][NUMBER_MAX];
 	int used;
 };
 
@@ -79,21 +111,23 @@ static void add_number(struct call *call, msec number)
 	add_text(call, text);
 }
 
-/* EVAL, the script, the keys, and the db, which is the first argument of each
- * of our scripts. */
-static void call_init(struct call *call, const char *script,
-		      const struct lock *lock, const struct servers *servers)
+/* EVAL, the script, so many of the lock's keys, and the db, which is the first
+ * argument of each of our scripts. */
+static void call_init(struct call *call, const char *script, int keys,
+		      const struct lock *lock)
 {
+	const char *const names[] = { lock->name, lock->fence_key,
+				      lock->queue_key, lock->seen_key };
+	int i;
+
 	call->req.argc = 0;
 	call->used = 0;
 	add_text(call, "EVAL");
 	add_text(call, script);
-	add_text(call, lock ? "2" : "0");
-	if (lock) {
-		add_text(call, lock->name);
-		add_text(call, lock->fence_key);
-	}
-	add_number(call, servers_db(servers));
+	add_number(call, keys);
+	for (i = 0; i < keys; i++)
+		add_text(call, names[i]);
+	add_number(call, servers_db(lock->servers));
 }
 
 /* Asks until there is an answer, for a request that may be asked again; *sent
@@ -221,14 +255,15 @@ static enum lock_outcome explain(const struct lock *lock, enum fate fate,
 				 const struct reply *reply, struct error *err)
 {
 	size_t used = strlen(err->text);
+	char keys[LOCK_HELPER_MAX];
 	char shown[300];
 
 	if (fate == FATE_REFUSED && err->status == STATUS_DATA) {
-		escape_display(shown, sizeof(shown), lock->fence_key,
-			       strlen(lock->fence_key));
+		name_helper(keys, lock->name, "*");
+		escape_display(shown, sizeof(shown), keys, strlen(keys));
 		error_set(err, STATUS_DATA,
-			  "the helper key '%s' on '%s' is not rlock's", shown,
-			  servers_name(lock->servers));
+			  "one of the helper keys '%s' on '%s' is not rlock's",
+			  shown, servers_name(lock->servers));
 	} else if (reply) {
 		snprintf(err->text + used, sizeof(err->text) - used,
 			 "; and yet the request was carried out");
@@ -278,8 +313,74 @@ static enum lock_outcome taken(struct lock *lock, long long code,
 	return code == 2 && !doubt ? LOCK_ALREADY : LOCK_OK;
 }
 
-enum lock_outcome lock_acquire(struct lock *lock, msec limit,
-			       struct holder *holder, struct error *err)
+/* The request of one attempt, or of no more than leaving the line.  Who does not
+ * wait sends ten words, and no more may come before a login: without one, a
+ * server that wants it would say no word of it. */
+static void call_acquire(struct call *call, const struct lock *lock,
+			 const struct place *place, const char *mode)
+{
+	call_init(call, script_acquire, 4, lock);
+	request_add(&call->req, lock->token.text, lock->token.len);
+	add_number(call, lock->ttl);
+	if (!place->id)
+		return;
+	add_text(call, mode);
+	add_text(call, place->id->text);
+	add_text(call, place->ticket);
+	add_text(call, place->called ? PRESENCE : PRESENCE_UNCALLED);
+}
+
+/* Reads TICKET, BEFORE, COUNT, DUE, ID from element 3 on. */
+static bool read_place(const struct reply *reply, struct place *place)
+{
+	const char *ticket = NULL;
+	const char *id = NULL;
+	long long before = 0;
+	long long count = 0;
+	long long due = 0;
+	size_t ticket_len = 0;
+	size_t id_len = 0;
+
+	if (!reply_text(reply_at(reply, 3), &ticket, &ticket_len) ||
+	    !reply_integer(reply_at(reply, 4), &before) ||
+	    !reply_integer(reply_at(reply, 5), &count) ||
+	    !reply_integer(reply_at(reply, 6), &due) ||
+	    !reply_text(reply_at(reply, 7), &id, &id_len) || !ticket_len ||
+	    ticket_len >= sizeof(place->ticket) || before < -1 ||
+	    before > INT_MAX || count < 0 || count > INT_MAX)
+		return false;
+	if (before >= 0)
+		memcpy(place->ticket, ticket, ticket_len + 1);
+	place->before = (int)before;
+	place->count = (int)count;
+	place->due = due < 0 ? -1 : (msec)due;
+	place->known = token_parse(id, id_len, &place->other);
+	return true;
+}
+
+/* The lock is not ours: reply is {0 or 3, holder, pttl, place...}. */
+static enum lock_outcome not_taken(struct lock *lock, long long code,
+				   const struct reply *reply, bool stay,
+				   struct place *place, struct holder *holder,
+				   struct error *err)
+{
+	if (!read_holder(reply, 1, holder) || !read_place(reply, place) ||
+	    stay != (place->before >= 0))
+		return strange(lock, err);
+	lock->doubt = -1;
+	place->joined = stay;
+	if (code == 3) {
+		trace("free, but promised; %d in line", place->count);
+		return LOCK_PROMISED;
+	}
+	trace("held; expires in %" PRId64 " ms (-1: never); %d before us",
+	      holder->expires_in, place->before);
+	return LOCK_HELD;
+}
+
+enum lock_outcome lock_acquire(struct lock *lock, struct place *place,
+			       bool stay, msec limit, struct holder *holder,
+			       struct error *err)
 {
 	enum lock_outcome outcome = LOCK_FAILED;
 	bool doubt = lock->doubt >= 0;
@@ -292,21 +393,18 @@ enum lock_outcome lock_acquire(struct lock *lock, msec limit,
 		lock->since = clock_wall();
 		token_stamp(&lock->token, lock->since);
 	}
-	call_init(&call, script_acquire, lock, lock->servers);
-	request_add(&call.req, lock->token.text, lock->token.len);
-	add_number(&call, lock->ttl);
+	place->joined |= stay;
+	call_acquire(&call, lock, place, stay ? "join" : "try");
 	fate = ask(lock, &call, limit, true, &lock->doubt, &doubt, &reply, err);
 	if (fate == FATE_UNKNOWN)
 		return LOCK_FAILED;
 	if (fate == FATE_ANSWERED && read_code(reply, &code) &&
 	    (code == 1 || code == 2)) {
+		place->joined = false;
 		outcome = taken(lock, code, reply, doubt, err);
-	} else if (fate == FATE_ANSWERED && code == 0 &&
-		   read_holder(reply, 1, holder)) {
-		outcome = LOCK_HELD;
-		lock->doubt = -1;
-		trace("held; expires in %" PRId64 " ms (-1: never)",
-		      holder->expires_in);
+	} else if (fate == FATE_ANSWERED && (code == 0 || code == 3)) {
+		outcome =
+			not_taken(lock, code, reply, stay, place, holder, err);
 	} else if (fate == FATE_ANSWERED && code == -3) {
 		lock->doubt = -1;
 		outcome = no_lock(lock, reply_at(reply, 1), err);
@@ -328,6 +426,27 @@ enum lock_outcome lock_acquire(struct lock *lock, msec limit,
 	return outcome;
 }
 
+void lock_leave(struct lock *lock, struct place *place)
+{
+	struct servers *servers = lock->servers;
+	int stop_fd = servers->stop_fd;
+	struct reply *reply = NULL;
+	struct error why;
+	struct call call;
+	bool doubt = false;
+	msec sent = -1;
+
+	if (!place->joined)
+		return;
+	call_acquire(&call, lock, place, "leave");
+	servers->stop_fd = -1;
+	ask(lock, &call, clock_after(clock_now(), LEAVE_LIMIT), true, &sent,
+	    &doubt, &reply, &why);
+	servers->stop_fd = stop_fd;
+	place->joined = false;
+	reply_free(reply);
+}
+
 enum lock_outcome lock_release(struct lock *lock, msec hold, msec limit,
 			       struct holder *holder, struct error *err)
 {
@@ -339,7 +458,7 @@ enum lock_outcome lock_release(struct lock *lock, msec hold, msec limit,
 	msec sent = -1;
 	enum fate fate;
 
-	call_init(&call, script_release, lock, lock->servers);
+	call_init(&call, script_release, 2, lock);
 	request_add(&call.req, lock->token.text, lock->token.len);
 	if (hold == LOCK_UNDO)
 		add_text(&call, "undo");
@@ -399,7 +518,7 @@ enum lock_outcome lock_extend(struct lock *lock, enum lock_extend_mode mode,
 	msec sent = -1;
 	enum fate fate;
 
-	call_init(&call, script_extend, lock, lock->servers);
+	call_init(&call, script_extend, 2, lock);
 	request_add(&call.req, lock->token.text, lock->token.len);
 	add_number(&call, span);
 	add_text(&call, words[mode]);
@@ -428,14 +547,47 @@ enum lock_outcome lock_extend(struct lock *lock, enum lock_extend_mode mode,
 	return outcome;
 }
 
+/* Reads the ids of those who wait; one that says nothing is left out. */
+static bool read_waiters(const struct reply *ids, long long count,
+			 struct waiters *waiters)
+{
+	size_t i;
+
+	waiters->count = (size_t)count;
+	waiters->told = 0;
+	waiters->list = calloc(reply_count(ids) + 1, sizeof(*waiters->list));
+	if (!waiters->list)
+		return false;
+	for (i = 0; i < reply_count(ids); i++) {
+		const char *id = NULL;
+		size_t len = 0;
+
+		if (reply_text(reply_at(ids, i), &id, &len) &&
+		    token_parse(id, len, &waiters->list[waiters->told]))
+			waiters->told++;
+	}
+	return true;
+}
+
+void lock_waiters_release(struct waiters *waiters)
+{
+	free(waiters->list);
+	waiters->list = NULL;
+}
+
 /* What look.lua answered. */
 static enum lock_outcome read_look(struct lock *lock, const struct reply *reply,
-				   struct holder *holder, struct error *err)
+				   struct holder *holder,
+				   struct waiters *waiters, struct error *err)
 {
 	const char *kind = NULL;
+	long long count = 0;
 	size_t len = 0;
 
 	if (!reply_text(reply_at(reply, 0), &kind, &len))
+		return strange(lock, err);
+	if (waiters && reply_integer(reply_at(reply, 4), &count) &&
+	    (count < 0 || !read_waiters(reply_at(reply, 5), count, waiters)))
 		return strange(lock, err);
 	if (len == 4 && !memcmp(kind, "none", 4))
 		return LOCK_GONE;
@@ -449,7 +601,8 @@ static enum lock_outcome read_look(struct lock *lock, const struct reply *reply,
 }
 
 enum lock_outcome lock_look(struct lock *lock, msec limit,
-			    struct holder *holder, struct error *err)
+			    struct holder *holder, struct waiters *waiters,
+			    struct error *err)
 {
 	enum lock_outcome outcome = LOCK_FAILED;
 	struct reply *reply = NULL;
@@ -457,10 +610,11 @@ enum lock_outcome lock_look(struct lock *lock, msec limit,
 	bool doubt = false;
 	msec sent = -1;
 
-	call_init(&call, script_look, lock, lock->servers);
+	call_init(&call, script_look, 4, lock);
+	add_number(&call, waiters ? LOCK_WAITERS_MAX : 0);
 	if (ask(lock, &call, limit, true, &sent, &doubt, &reply, err) ==
 	    FATE_ANSWERED)
-		outcome = read_look(lock, reply, holder, err);
+		outcome = read_look(lock, reply, holder, waiters, err);
 	reply_free(reply);
 	return outcome;
 }
@@ -571,7 +725,7 @@ static bool scan_page(struct servers *servers, char cursor[static NUMBER_MAX],
 	size_t len = 0;
 	msec sent = -1;
 
-	call_init(&call, script_scan, NULL, servers);
+	call_init(&call, script_scan, 0, &nowhere);
 	add_text(&call, cursor);
 	if (ask(&nowhere, &call, CLOCK_NEVER, true, &sent, &doubt, &reply,
 		err) != FATE_ANSWERED)

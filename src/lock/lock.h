@@ -16,6 +16,11 @@
  *     was lost.  The key is in the lock's cluster slot and always expires:
  *     after max(24 h, 2 x TTL), or a year for a lock that never does.
  *
+ *   - beside it, too, is the line of those who wait: two sorted sets, who has
+ *     which ticket and who has been there lately, and a channel for each
+ *     waiter, on which it is told that it is the first.  acquire.lua keeps
+ *     them, line.h waits.
+ *
  * Replies that do not come.  The token is chosen once, and acquiring again with
  * it succeeds again: so an acquisition whose answer is lost is asked again,
  * byte for byte, over a fresh connection.  A release that finds nothing after a
@@ -50,6 +55,8 @@ enum lock_outcome {
 	LOCK_OK,	 /* done */
 	LOCK_ALREADY,	 /* acquire: this token held it before; TTL set anew */
 	LOCK_HELD,	 /* somebody holds it: see the holder */
+	LOCK_PROMISED,	 /* acquire: nobody holds it, but others wait before us:
+			  * see the place */
 	LOCK_GONE,	 /* nobody holds it: it expired, or was released */
 	LOCK_PERSISTENT, /* extend: it never expires, nothing to extend */
 	LOCK_NO_LOCK,	 /* the key is no string: nobody's lock; err says so */
@@ -66,10 +73,38 @@ struct holder {
 	uint64_t fence;	 /* lock_look only; 0: it has none */
 };
 
+/* A place in the line of those who wait, as the server told. */
+struct place {
+	const struct token *id; /* not owned; NULL: we wait for nothing */
+	bool called;		/* we hear when we are called */
+	bool joined;		/* we may be in line, as far as is known */
+	char ticket[24];	/* "0": none yet; ours for good */
+	int before;		/* this many are before us; -1: not in line */
+	int count;		/* this many are in line */
+	msec due;   /* until then the one before us must have come again:
+				 * so many ms from the answer; -1: nobody must */
+	bool known; /* who the other is: */
+	struct token_fields other; /* the one before us, or, if we are not in
+				    * line, the first */
+};
+
+/* Those who wait. */
+struct waiters {
+	size_t count; /* in line; at most LOCK_WAITERS_MAX of them are told */
+	size_t told;
+	struct token_fields *list; /* in order; owned: lock_waiters_release */
+};
+
+#define LOCK_WAITERS_MAX 1000
+
+#define LOCK_HELPER_MAX (LOCK_NAME_MAX + 16)
+
 struct lock {
 	struct servers *servers; /* not owned */
 	const char *name;	 /* not owned; 1 to LOCK_NAME_MAX bytes */
-	char fence_key[LOCK_NAME_MAX + 16];
+	char fence_key[LOCK_HELPER_MAX];
+	char queue_key[LOCK_HELPER_MAX];
+	char seen_key[LOCK_HELPER_MAX];
 	struct token token;
 	msec ttl; /* 0: never expires */
 
@@ -94,12 +129,30 @@ bool lock_name_check(const char *name, struct error *err);
 void lock_init(struct lock *lock, struct servers *servers, const char *name,
 	       msec ttl);
 
-/* One attempt to take the lock, not beyond limit.  LOCK_OK: the lease runs.
- * LOCK_ALREADY: as LOCK_OK.  LOCK_HELD.  LOCK_NO_LOCK.  LOCK_FAILED: not
- * taken, unless lock->doubt says otherwise: then ask again or lock_abandon it.  An answer
- * that comes after the lease it grants is LOCK_FAILED, and given back. */
-enum lock_outcome lock_acquire(struct lock *lock, msec limit,
-			       struct holder *holder, struct error *err);
+void place_init(struct place *place, const struct token *id);
+
+/* The channel on which a waiter is called. */
+#define LOCK_CHANNEL_MAX (LOCK_HELPER_MAX + TOKEN_MAX)
+void lock_channel(const struct lock *lock, const struct token *id,
+		  char channel[static LOCK_CHANNEL_MAX]);
+
+/* One attempt to take the lock, not beyond limit; stay: if that fails, wait in
+ * line (place->id must be set), else be in none.  A waiter is in line for six
+ * seconds after each attempt; one that cannot be called for 2.4 s, because
+ * nobody can find out in another way that it is gone.  LOCK_OK: the lease runs, and
+ * we are in no line.  LOCK_ALREADY: as LOCK_OK.  LOCK_HELD and LOCK_PROMISED:
+ * place is set, and the holder for the former.  LOCK_NO_LOCK.  LOCK_FAILED: not
+ * taken, unless lock->doubt says otherwise: then ask again or lock_abandon it.
+ * An answer that comes after the lease it grants is LOCK_FAILED, and given
+ * back. */
+enum lock_outcome lock_acquire(struct lock *lock, struct place *place,
+			       bool stay, msec limit, struct holder *holder,
+			       struct error *err);
+
+/* Leaves the line, if we may be in one; blocks for a twentieth of a second at
+ * the most and heeds no stop.  A server that does not hear of it forgets us in
+ * six seconds. */
+void lock_leave(struct lock *lock, struct place *place);
 
 #define LOCK_UNDO (-1) /* leave no trace: the fence goes too */
 
@@ -130,10 +183,12 @@ enum lock_outcome lock_extend(struct lock *lock, enum lock_extend_mode mode,
 			      msec span, msec limit, msec *left,
 			      struct holder *holder, struct error *err);
 
-/* Who holds it, not beyond limit: LOCK_HELD (whoever it is), LOCK_GONE,
- * LOCK_NO_LOCK or LOCK_FAILED. */
+/* Who holds it, not beyond limit, and who waits (waiters NULL: nobody asks):
+ * LOCK_HELD (whoever it is), LOCK_GONE, LOCK_NO_LOCK or LOCK_FAILED. */
 enum lock_outcome lock_look(struct lock *lock, msec limit,
-			    struct holder *holder, struct error *err);
+			    struct holder *holder, struct waiters *waiters,
+			    struct error *err);
+void lock_waiters_release(struct waiters *waiters);
 
 /* The names of all locks that have a fence key, sorted, each once, in a
  * NULL-ended array; not all of them are held.  Free it with lock_names_free.

@@ -69,6 +69,20 @@ void token_stamp(struct token *token, msec since)
 				      "%" PRId64 "%s", since, token->suffix);
 }
 
+bool token_make_id(struct token *id, const struct token *token,
+		   const char *owner, long pid, msec ttl, msec since,
+		   struct error *err)
+{
+	if (!token_make(id, owner, pid, ttl, "", err))
+		return false;
+	if (token->made)
+		memcpy(id->suffix + strlen(id->suffix) - TOKEN_NONCE_LEN,
+		       token->text + token->len - TOKEN_NONCE_LEN,
+		       TOKEN_NONCE_LEN);
+	token_stamp(id, since);
+	return true;
+}
+
 /* A decimal without sign or leading zero, at most most. */
 static bool read_number(const char *text, size_t len, msec most, msec *number)
 {

@@ -46,6 +46,14 @@ void token_use(struct token *token, const char *text);
 /* Sets SINCE of a token that was made; another one is left alone. */
 void token_stamp(struct token *token, msec since);
 
+/* Makes the id of one who waits to have the token: token-shaped, without a
+ * message; since is when the wait began.  The nonce is that of the token where
+ * rlock made it, so that a holder is known again, else one of its own: two with
+ * one token wait as two.  False with STATUS_SYSTEM, as token_make. */
+bool token_make_id(struct token *id, const struct token *token,
+		   const char *owner, long pid, msec ttl, msec since,
+		   struct error *err);
+
 /* What a token of rlock says.  The texts are decoded, may hold anything but
  * NUL, and must be escaped before they are shown. */
 struct token_fields {

@@ -411,7 +411,7 @@ is_no_lock() {
   run -65 --separate-stderr "$RLOCK" acquire "$K"
 
   [ -z "$output" ]
-  [ "$stderr" = "rlock: '$K': the helper key 'rlock:{$K}:fence' on '$RLOCK_URL' is not rlock's" ]
+  [ "$stderr" = "rlock: '$K': one of the helper keys 'rlock:{$K}:*' on '$RLOCK_URL' is not rlock's" ]
   is_free "$K"
   [ "$(cli LLEN "rlock:{$K}:fence")" = 1 ]
 }
@@ -422,7 +422,7 @@ is_no_lock() {
   for command in 'extend --by 1h' 'extend --to 1h' 'reacquire --ttl 1h'; do
     # shellcheck disable=SC2086 # a command and its options
     run -65 "$RLOCK" $command --token t "$K"
-    [ "$output" = "rlock: '$K': the helper key 'rlock:{$K}:fence' on '$RLOCK_URL' is not rlock's" ]
+    [ "$output" = "rlock: '$K': one of the helper keys 'rlock:{$K}:*' on '$RLOCK_URL' is not rlock's" ]
   done
 
   (($(cli PTTL "$K") <= 10000))

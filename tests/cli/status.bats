@@ -44,8 +44,8 @@ sys.exit(sys.argv[2] in json.loads(sys.argv[1]))' "$output" "$1"
   TZ=UTC run -0 --separate-stderr "$RLOCK" status "$K"
 
   [ "${#lines[@]}" = 2 ]
-  [ "${lines[0]}" = 'NAME  STATE  OWNER       PID   SINCE                EXPIRES IN  MESSAGE' ]
-  [[ ${lines[1]} =~ ^"$K"\ +"held   alice@web3  4711  2023-11-14 22:13:20  1m"(29|30)"s       v1.2 \"x\""$ ]]
+  [ "${lines[0]}" = 'NAME  STATE  OWNER       PID   SINCE                EXPIRES IN  WAITERS  MESSAGE' ]
+  [[ ${lines[1]} =~ ^"$K"\ +"held   alice@web3  4711  2023-11-14 22:13:20  1m"(29|30)"s       -        v1.2 \"x\""$ ]]
   [ -z "$stderr" ]
 }
 
@@ -68,7 +68,7 @@ sys.exit(sys.argv[2] in json.loads(sys.argv[1]))' "$output" "$1"
   db SET "$K" 0123456789abcdef
   run -0 --separate-stderr "$RLOCK" status "$K"
 
-  [[ ${lines[1]} =~ ^"$K"\ +"held   foreign token 01234567...  -    -      never       -"$ ]]
+  [[ ${lines[1]} =~ ^"$K"\ +"held   foreign token 01234567...  -    -      never       -        -"$ ]]
 }
 
 @test "8 characters of a foreign token are characters, not bytes" {
@@ -81,7 +81,7 @@ sys.exit(sys.argv[2] in json.loads(sys.argv[1]))' "$output" "$1"
 @test "status shows a lock that is free" {
   run -1 --separate-stderr "$RLOCK" status "$K"
 
-  [[ ${lines[1]} =~ ^"$K"\ +"free   -      -    -      -           -"$ ]]
+  [[ ${lines[1]} =~ ^"$K"\ +"free   -      -    -      -           -        -"$ ]]
   [ "$stderr" = "rlock: '$K' on '$RLOCK_URL' is not held" ]
 }
 
@@ -96,7 +96,7 @@ sys.exit(sys.argv[2] in json.loads(sys.argv[1]))' "$output" "$1"
   LC_ALL=C.UTF-8 run -0 /usr/bin/python3 -c '
 import sys
 rows = sys.argv[1].split("\n")
-titles = ["NAME", "STATE", "OWNER", "PID", "SINCE", "EXPIRES IN", "MESSAGE"]
+titles = ["NAME", "STATE", "OWNER", "PID", "SINCE", "EXPIRES IN", "WAITERS", "MESSAGE"]
 for title in titles:
     at = rows[0].index(title)
     for row in rows:

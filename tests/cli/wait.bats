@@ -209,7 +209,7 @@ obtains_after() {
   job_ends 0
 
   [ "$(wc -l <"$JOB_ERR")" = 1 ]
-  [[ $(<"$JOB_ERR") == "rlock: '$K' is held by foreign token t, expires in 9m"*s ]]
+  [[ $(<"$JOB_ERR") == "rlock: 1st in line: '$K' is held by foreign token t, expires in 9m"*s ]]
 }
 
 @test "a wait of less than a second is silent until it ends" {
