@@ -2,6 +2,7 @@
 #include "lock/keeper.h"
 
 #include "base/trace.h"
+#include "lock/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,13 @@
 #define BACKOFF_FIRST ((msec)50)
 #define BACKOFF_MAX   ((msec)1000)
 
+/* A command that ends sooner is not worth a connection. */
+#define SETTLING ((msec)20)
+/* A look may put a renewal off by so much, and no more. */
+#define LOOK_MIN ((msec)20)
+/* An expiry that is no further off is the one that was known. */
+#define SAME_END ((msec)5)
+
 /* A report is written in one piece, or not at all: Linux promises that for a
  * page (PIPE_BUF). */
 _Static_assert(sizeof(struct keeper_report) <= PIPE_BUF,
@@ -28,7 +36,12 @@ struct keeper {
 	msec every;
 	struct servers servers; /* from here on the thread's own */
 	struct lock lock;
+	struct watch watch;
 	struct holder holder;
+	msec expires;  /* when the key does, as last seen */
+	msec renew_at; /* when the next renewal is due */
+	msec look_at;  /* the same for a look; CLOCK_NEVER: no reason */
+	msec backoff;  /* after the last failure; 0: there was none */
 };
 
 static void report(struct keeper *keeper, enum keeper_news news, bool no_lock,
@@ -50,42 +63,109 @@ static void report(struct keeper *keeper, enum keeper_news news, bool no_lock,
 		;
 }
 
-/* One renewal.  True if the lock is still ours, as far as is known; *backoff
- * is the time until the next try after a failure, 0 after a success. */
-static bool renew(struct keeper *keeper, msec *backoff)
+/* The lock is not ours. */
+static void report_loss(struct keeper *keeper, enum lock_outcome outcome,
+			const struct error *err)
+{
+	const struct holder *holder = &keeper->holder;
+
+	if (outcome == LOCK_GONE)
+		report(keeper, KEEPER_LOST, false, NULL, 0);
+	else if (outcome == LOCK_NO_LOCK)
+		report(keeper, KEEPER_LOST, true, err->text, strlen(err->text));
+	else
+		report(keeper, KEEPER_LOST, false, holder->value, holder->len);
+}
+
+/* The server did not answer: sooner or later the next renewal will tell. */
+static void back_off(struct keeper *keeper)
+{
+	servers_hang_up(&keeper->servers);
+	watch_retry(&keeper->watch);
+	keeper->backoff = keeper->backoff ? 2 * keeper->backoff : BACKOFF_FIRST;
+	if (keeper->backoff > BACKOFF_MAX)
+		keeper->backoff = BACKOFF_MAX;
+	if (keeper->backoff > keeper->every)
+		keeper->backoff = keeper->every;
+	keeper->renew_at = clock_after(clock_now(), keeper->backoff);
+	keeper->look_at = CLOCK_NEVER;
+}
+
+/* While all is well there is a reason to look only when the watch says so, or
+ * when there is none and one may be had. */
+static void plan_look(struct keeper *keeper)
+{
+	keeper->look_at = watch_is_open(&keeper->watch) ? CLOCK_NEVER
+							: keeper->watch.reopen;
+}
+
+/* One renewal, which arms the watch.  True if the lock is still ours, as far
+ * as is known. */
+static bool renew(struct keeper *keeper)
 {
 	struct lock *lock = &keeper->lock;
 	msec limit = clock_after(clock_now(), keeper->every);
+	enum lock_outcome outcome;
 	struct error err;
 	msec left = 0;
 
-	switch (lock_extend(lock, LOCK_EXTEND_ANEW, lock->ttl, limit, &left,
-			    &keeper->holder, &err)) {
-	case LOCK_OK:
-		trace("renewed for %" PRId64 " ms", lock->ttl);
-		report(keeper, KEEPER_RENEWED, false, "", 0);
-		*backoff = 0;
-		return true;
-	case LOCK_GONE:
-		report(keeper, KEEPER_LOST, false, NULL, 0);
-		return false;
-	case LOCK_HELD:
-		report(keeper, KEEPER_LOST, false, keeper->holder.value,
-		       keeper->holder.len);
-		return false;
-	case LOCK_NO_LOCK:
-		report(keeper, KEEPER_LOST, true, err.text, strlen(err.text));
-		return false;
-	default:
+	watch_arm(&keeper->watch);
+	outcome = lock_extend(lock, LOCK_EXTEND_ANEW, lock->ttl, limit, &left,
+			      &keeper->holder, &err);
+	if (outcome == LOCK_FAILED) {
 		if (!err.stopped)
 			report(keeper, KEEPER_TROUBLE, false, err.text,
 			       strlen(err.text));
-		servers_hang_up(&keeper->servers);
-		*backoff = *backoff ? 2 * *backoff : BACKOFF_FIRST;
-		if (*backoff > BACKOFF_MAX)
-			*backoff = BACKOFF_MAX;
+		back_off(keeper);
 		return true;
 	}
+	if (outcome != LOCK_OK) {
+		report_loss(keeper, outcome, &err);
+		return false;
+	}
+	trace("renewed for %" PRId64 " ms", lock->ttl);
+	report(keeper, KEEPER_RENEWED, false, "", 0);
+	keeper->backoff = 0;
+	keeper->expires = clock_after(clock_now(), left);
+	keeper->renew_at = clock_after(clock_now(), keeper->every);
+	plan_look(keeper);
+	return true;
+}
+
+/* A look at the lock, which opens the watch if need be, and arms it.  It is given
+ * up when a renewal is due: that one counts. */
+static bool look(struct keeper *keeper)
+{
+	struct holder *holder = &keeper->holder;
+	const struct token *token = &keeper->lock.token;
+	enum lock_outcome outcome;
+	struct error err;
+	msec expires;
+
+	watch_open(&keeper->watch, keeper->renew_at);
+	watch_arm(&keeper->watch);
+	outcome =
+		lock_look(&keeper->lock, keeper->renew_at, holder, NULL, &err);
+	if (outcome == LOCK_FAILED) {
+		msec due = keeper->renew_at;
+
+		back_off(keeper);
+		if (due < keeper->renew_at)
+			keeper->renew_at = due;
+		return true;
+	}
+	if (outcome != LOCK_HELD ||
+	    !holder_is(holder, token->text, token->len)) {
+		report_loss(keeper, outcome, &err);
+		return false;
+	}
+	expires = clock_after(clock_now(), holder->expires_in);
+	watch_looked(&keeper->watch,
+		     expires < keeper->expires + SAME_END &&
+			     expires > keeper->expires - SAME_END);
+	keeper->expires = expires;
+	plan_look(keeper);
+	return true;
 }
 
 /* Renews until the lock is lost or main closes the pipe.  When the lease has
@@ -94,16 +174,26 @@ static bool renew(struct keeper *keeper, msec *backoff)
 static void *keep(void *arg)
 {
 	struct keeper *keeper = arg;
-	msec backoff = 0;
-	msec wait = keeper->every;
+	msec now = clock_now();
+	bool ours = true;
 
-	while (servers_pause(&keeper->servers,
-			     clock_after(clock_now(), wait))) {
-		if (!renew(keeper, &backoff))
+	keeper->renew_at = clock_after(now, keeper->every);
+	keeper->look_at = clock_after(now, SETTLING);
+	while (ours) {
+		msec due = keeper->look_at < keeper->renew_at
+				   ? keeper->look_at
+				   : keeper->renew_at;
+		enum watch_event event = watch_wait(&keeper->watch, due);
+
+		if (event == WATCH_STOP)
 			break;
-		wait = keeper->every;
-		if (backoff && backoff < wait)
-			wait = backoff;
+		if (event != WATCH_NOTHING)
+			keeper->look_at = 0;
+		now = clock_now();
+		if (now >= keeper->renew_at)
+			ours = renew(keeper);
+		else if (now >= keeper->look_at)
+			ours = look(keeper);
 	}
 	servers_release(&keeper->servers);
 	return NULL;
@@ -141,6 +231,7 @@ struct keeper *keeper_start(const struct lock *lock, msec every,
 		     lock->servers->timeout, keeper->stop[0]);
 	keeper->lock = *lock;
 	keeper->lock.servers = &keeper->servers;
+	watch_init(&keeper->watch, &keeper->servers, lock->name, NULL);
 	errnum = pthread_create(&keeper->thread, NULL, keep, keeper);
 	if (!errnum)
 		return keeper;

@@ -3,7 +3,12 @@
  * The keeper owns its connection and shares nothing with the main thread but
  * two pipes: main closes one to end it, and reads its reports from the other.
  * So there is nothing to lock and nothing to race.  It connects only when the
- * first renewal is due: a command that ends before costs nothing.
+ * command has lived for 20 ms: one that ends before costs nothing.
+ *
+ * It also watches the key (watch.h), where the server lets it: that the lock was
+ * deleted or stolen is known in milliseconds, not at the next renewal.  The
+ * watch is armed behind each renewal, because a write of one's own disarms it;
+ * what it tells is only a reason to look, and a look writes nothing.
  *
  * It renews to an absolute TTL, with the token compared, so a renewal that
  * arrives late or twice does no harm, and one that arrives after the release

@@ -110,10 +110,11 @@ stopped_because() {
 
 @test "a cut connection is replaced without a word" {
   start_ticking obedient -t 1500ms
-  wait_until 10 'the keeper to connect' connections 2
+  # Two of the keeper's, and the one that took the lock.
+  wait_until 10 'the keeper to connect' connections 3
 
   cli CLIENT KILL TYPE normal
-  wait_until 10 'the keeper to connect again' connections 1
+  wait_until 10 'the keeper to connect again' connections 2
   touch end
 
   job_ends 0
@@ -351,7 +352,8 @@ closed_meanwhile() {
   cli PING
   run -79 --separate-stderr closed_meanwhile DEL "$K"
 
-  [ "$stderr" = "rlock: '$K' on 'redis://127.0.0.1:$PORT/0' is not held: it expired, or was released already" ]
+  # Whoever notices first, the keeper or the release.
+  [[ $stderr == "rlock: '$K' on 'redis://127.0.0.1:$PORT/0' "*": it expired, or was "* ]]
 }
 
 @test "a lock that was stolen after its connection was closed is not ours: 79" {
@@ -359,7 +361,7 @@ closed_meanwhile() {
   cli PING
   run -79 --separate-stderr closed_meanwhile SET "$K" thief
 
-  [ "$stderr" = "rlock: '$K' on 'redis://127.0.0.1:$PORT/0' is not held with this token, but by foreign token thief" ]
+  [[ $stderr == "rlock: '$K' on 'redis://127.0.0.1:$PORT/0' "*" by foreign token thief"* ]]
   [ "$(own_cli own GET "$K")" = thief ]
 }
 
@@ -367,8 +369,7 @@ closed_meanwhile() {
   lost_at=$(wall_ms)
   start_ticking obedient -t 1500ms
 
-  cli DEL "$K"
-  cli HSET "$K" field value
+  cli EVAL 'redis.call("DEL", KEYS[1]) redis.call("HSET", KEYS[1], "field", "value")' 1 "$K"
 
   job_ends 79
   all_dead

@@ -9,7 +9,9 @@
 --                                                 lock expires now; 0: never
 --
 -- {1, fence or 0, pttl}  done; 0: the lock has no fence, it was not rlock
---                        that took it
+--                        that took it.  The key is read last: who has it
+--                        tracked would not hear of it again after a write
+--                        of his own
 -- {0}                    nobody holds it, and this does not take it
 -- {-1, holder, pttl}     somebody else holds it
 -- {-2}                   by, to: it never expires
@@ -38,4 +40,5 @@ if life == 0 then
 else
   redis.call('PEXPIRE', KEYS[1], life)
 end
+redis.call('GET', KEYS[1])
 return {1, of == holder and fence or '0', life}
