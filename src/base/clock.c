@@ -31,6 +31,16 @@ msec clock_after(msec now, msec span)
 	return now + span;
 }
 
+msec clock_earlier(msec a, msec b)
+{
+	return a < b ? a : b;
+}
+
+msec clock_later(msec a, msec b)
+{
+	return a > b ? a : b;
+}
+
 int clock_poll_timeout(msec deadline)
 {
 	msec left;

@@ -28,6 +28,10 @@ msec clock_wall(void);
 /* now + span, CLOCK_NEVER if either says so or the sum would overflow. */
 msec clock_after(msec now, msec span);
 
+/* Of two times. */
+msec clock_earlier(msec a, msec b);
+msec clock_later(msec a, msec b);
+
 /* A time-out for poll(2): what is left until the deadline, rounded so that
  * poll does not return early; -1 for CLOCK_NEVER. */
 int clock_poll_timeout(msec deadline);

@@ -38,7 +38,8 @@ struct keeper {
 	struct lock lock;
 	struct watch watch;
 	struct holder holder;
-	msec expires;  /* when the key does, as last seen */
+	msec expires;  /* when the key does, as a look saw; 0: not since the
+			* last renewal */
 	msec renew_at; /* when the next renewal is due */
 	msec look_at;  /* the same for a look; CLOCK_NEVER: no reason */
 	msec backoff;  /* after the last failure; 0: there was none */
@@ -83,10 +84,8 @@ static void back_off(struct keeper *keeper)
 	servers_hang_up(&keeper->servers);
 	watch_retry(&keeper->watch);
 	keeper->backoff = keeper->backoff ? 2 * keeper->backoff : BACKOFF_FIRST;
-	if (keeper->backoff > BACKOFF_MAX)
-		keeper->backoff = BACKOFF_MAX;
-	if (keeper->backoff > keeper->every)
-		keeper->backoff = keeper->every;
+	keeper->backoff = clock_earlier(
+		keeper->backoff, clock_earlier(BACKOFF_MAX, keeper->every));
 	keeper->renew_at = clock_after(clock_now(), keeper->backoff);
 	keeper->look_at = CLOCK_NEVER;
 }
@@ -126,7 +125,8 @@ static bool renew(struct keeper *keeper)
 	trace("renewed for %" PRId64 " ms", lock->ttl);
 	report(keeper, KEEPER_RENEWED, false, "", 0);
 	keeper->backoff = 0;
-	keeper->expires = clock_after(clock_now(), left);
+	/* Redis 6 tells us of this very renewal: no reason to be calm then. */
+	keeper->expires = 0;
 	keeper->renew_at = clock_after(clock_now(), keeper->every);
 	plan_look(keeper);
 	return true;
@@ -139,19 +139,19 @@ static bool look(struct keeper *keeper)
 	struct holder *holder = &keeper->holder;
 	const struct token *token = &keeper->lock.token;
 	enum lock_outcome outcome;
+	msec limit = clock_later(clock_after(clock_now(), LOOK_MIN),
+				 keeper->renew_at);
 	struct error err;
 	msec expires;
 
-	watch_open(&keeper->watch, keeper->renew_at);
+	watch_open(&keeper->watch, limit);
 	watch_arm(&keeper->watch);
-	outcome =
-		lock_look(&keeper->lock, keeper->renew_at, holder, NULL, &err);
+	outcome = lock_look(&keeper->lock, limit, holder, NULL, &err);
 	if (outcome == LOCK_FAILED) {
 		msec due = keeper->renew_at;
 
 		back_off(keeper);
-		if (due < keeper->renew_at)
-			keeper->renew_at = due;
+		keeper->renew_at = clock_earlier(due, keeper->renew_at);
 		return true;
 	}
 	if (outcome != LOCK_HELD ||
@@ -180,10 +180,9 @@ static void *keep(void *arg)
 	keeper->renew_at = clock_after(now, keeper->every);
 	keeper->look_at = clock_after(now, SETTLING);
 	while (ours) {
-		msec due = keeper->look_at < keeper->renew_at
-				   ? keeper->look_at
-				   : keeper->renew_at;
-		enum watch_event event = watch_wait(&keeper->watch, due);
+		enum watch_event event = watch_wait(
+			&keeper->watch,
+			clock_earlier(keeper->look_at, keeper->renew_at));
 
 		if (event == WATCH_STOP)
 			break;

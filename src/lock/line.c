@@ -56,11 +56,6 @@ static bool is_refused(enum lock_outcome outcome)
 	return outcome == LOCK_HELD || outcome == LOCK_PROMISED;
 }
 
-static msec earlier(msec a, msec b)
-{
-	return a < b ? a : b;
-}
-
 /* --- one attempt ------------------------------------------------------- */
 
 /* The time by which an attempt must be answered. */
@@ -82,7 +77,8 @@ static void listen(struct wait *wait)
 	struct watch *watch = &wait->watch;
 	msec limit = clock_after(clock_now(), RENEW);
 
-	wait->place->called = watch_open(watch, earlier(limit, wait->deadline));
+	wait->place->called =
+		watch_open(watch, clock_earlier(limit, wait->deadline));
 	if (wait->place->before == 0 && !watch->armed)
 		watch_arm(watch);
 }
@@ -171,14 +167,15 @@ static msec next_attempt(const struct wait *wait)
 	if (is_refused(wait->outcome) && place->before < 0)
 		return now; /* that was the try; now for the line */
 	if (wait->outcome == LOCK_FAILED || !watch_is_open(&wait->watch))
-		next = earlier(next, now + retry_pause(wait->lock));
+		next = clock_earlier(next, now + retry_pause(wait->lock));
 	else if (place->before == 0 && !wait->watch.armed)
 		return now;
-	next = earlier(next, now + RENEW);
+	next = clock_earlier(next, now + RENEW);
 	if (place->before == 0)
-		next = earlier(next, clock_after(wait->expires, AFTER_EXPIRY));
+		next = clock_earlier(next,
+				     clock_after(wait->expires, AFTER_EXPIRY));
 	else if (place->due >= 0)
-		next = earlier(next, now + place->due + AFTER_DUE);
+		next = clock_earlier(next, now + place->due + AFTER_DUE);
 	return next;
 }
 
@@ -218,7 +215,7 @@ static msec react(struct wait *wait, enum watch_event event, msec next)
 	}
 	/* All have lost their place; the first in line comes first. */
 	if (event == WATCH_FLUSHED && place->before > 0)
-		return earlier(next, clock_now() + place->before);
+		return clock_earlier(next, clock_now() + place->before);
 	if (place->before != 0)
 		return next;
 	wait->pushed = true;
@@ -234,7 +231,8 @@ static bool rest(struct wait *wait)
 		enum watch_event event;
 
 		tell(wait);
-		event = watch_wait(&wait->watch, earlier(next, wait->notice));
+		event = watch_wait(&wait->watch,
+				   clock_earlier(next, wait->notice));
 		if (event == WATCH_STOP)
 			return false;
 		if (event != WATCH_NOTHING)

@@ -127,6 +127,10 @@ bool watch_open(struct watch *watch, msec limit)
 
 	if (watch_is_open(watch))
 		return true;
+	if (servers_refuse_tracking(watch->servers)) {
+		watch->reopen = CLOCK_NEVER;
+		servers_close_ear(watch->servers);
+	}
 	if (clock_now() < watch->reopen)
 		return false;
 	watch->armed = false;

@@ -215,6 +215,8 @@ static const struct refusal {
 /* The texts that carry no word of their own. */
 static const struct refusal sayings[] = {
 	{ "max number of clients reached", STATUS_UNAVAILABLE, true, NULL },
+	/* CLIENT TRACKING, when the ear has just been cut off. */
+	{ "you want redirect to", STATUS_UNAVAILABLE, true, NULL },
 	/* NOPERM loses its word inside a script of Redis 7. */
 	{ "can't run this command", STATUS_DENIED, false,
 	  "the user lacks a right" },

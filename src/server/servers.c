@@ -99,6 +99,11 @@ bool servers_are_heard(const struct servers *servers)
 	return servers->conn && servers->ear && conn_is_tracking(servers->conn);
 }
 
+bool servers_refuse_tracking(const struct servers *servers)
+{
+	return servers->conn && !conn_is_tracking(servers->conn);
+}
+
 bool servers_track_next(struct servers *servers)
 {
 	/* It is for this connection: the next one would not be tracking. */

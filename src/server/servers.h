@@ -46,6 +46,9 @@ void servers_close_ear(struct servers *servers);
 /* Are both connections there, and the server willing to track? */
 bool servers_are_heard(const struct servers *servers);
 
+/* Has the server refused to track what a request read? */
+bool servers_refuse_tracking(const struct servers *servers);
+
 /* The next request tells the server to track what it reads (CLIENT TRACKING
  * with OPTIN must be on).  False if nobody would hear of it. */
 bool servers_track_next(struct servers *servers);
