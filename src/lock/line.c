@@ -39,8 +39,9 @@ struct wait {
 
 	enum lock_outcome outcome; /* of the last attempt */
 	bool pushed;		   /* the next is due to a message */
-	struct token last;	   /* the holder's, as it was last seen */
-	msec expires;		   /* when its TTL ends */
+	char last[TOKEN_MAX + 2];  /* the holder's token, as last seen */
+	size_t last_len;
+	msec expires; /* when its TTL ends */
 	struct token id;
 	char channel[LOCK_CHANNEL_MAX];
 	struct watch watch;
@@ -93,16 +94,14 @@ static void compare(struct wait *wait)
 			       ? clock_after(clock_now(), holder->expires_in)
 			       : CLOCK_NEVER;
 
+	bool same = held && holder_is(holder, wait->last, wait->last_len) &&
+		    expires <= clock_after(wait->expires, SAME_END);
+
 	if (wait->pushed)
-		watch_looked(&wait->watch,
-			     held &&
-				     holder_is(holder, wait->last.text,
-					       wait->last.len) &&
-				     expires <= clock_after(wait->expires,
-							    SAME_END));
+		watch_looked(&wait->watch, same);
 	wait->expires = expires;
-	wait->last.len = held ? holder->len : 0;
-	memcpy(wait->last.text, holder->value, wait->last.len);
+	wait->last_len = held ? holder->len : 0;
+	memcpy(wait->last, holder->value, wait->last_len);
 }
 
 /* One attempt to take the lock, in line or (at first, and at the very end) not.
@@ -162,15 +161,17 @@ static msec next_attempt(const struct wait *wait)
 {
 	const struct place *place = wait->place;
 	msec now = clock_now();
-	msec next = wait->deadline;
+	msec next = clock_earlier(wait->deadline, now + RENEW);
+	bool told = watch_is_open(&wait->watch);
 
-	if (is_refused(wait->outcome) && place->before < 0)
-		return now; /* that was the try; now for the line */
-	if (wait->outcome == LOCK_FAILED || !watch_is_open(&wait->watch))
+	if (wait->outcome == LOCK_FAILED || !told)
 		next = clock_earlier(next, now + retry_pause(wait->lock));
-	else if (place->before == 0 && !wait->watch.armed)
+	if (wait->outcome == LOCK_FAILED)
+		return next;
+	if (place->before < 0)
+		return now; /* that was the try; now for the line */
+	if (place->before == 0 && told && !wait->watch.armed)
 		return now;
-	next = clock_earlier(next, now + RENEW);
 	if (place->before == 0)
 		next = clock_earlier(next,
 				     clock_after(wait->expires, AFTER_EXPIRY));
