@@ -132,6 +132,9 @@ demo:
 	tests/demo/demo.sh
 
 # --- benchmark -----------------------------------------------------------
+#
+# Installs nothing, writes bench/results.md; QUICK=1 only sees whether it works,
+# and writes to $(BUILD)/bench.  bench/bench.py has the other settings.
 
 $(BUILD)/bench/%: bench/%.c
 	@mkdir -p $(@D)
@@ -140,7 +143,7 @@ $(BUILD)/bench/%: bench/%.c
 
 .PHONY: bench
 bench: $(program) $(BUILD)/bench/alternate $(BUILD)/bench/bare
-	bench/startup.sh
+	@$(PYTHON) -B bench/bench.py
 
 # --- install -------------------------------------------------------------
 

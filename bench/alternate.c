@@ -1,10 +1,12 @@
-/* alternate.c - time commands against each other, one run of each in turn
+/* alternate.c - time commands against each other, one run of each a round
  *
  *   alternate ROUNDS COMMAND [ARG...] [::: COMMAND [ARG...]]...
  *
- * "{}" in an argument becomes the number of the round.  Prints one line a
- * command: the median wall time in microseconds and its ratio to the first
- * command's.  Only the ratios, measured side by side in one go, mean anything.
+ * "{}" in an argument becomes the number of the round.  Each round has an order
+ * of its own: who runs behind an interpreter finds the caches cold.  Prints one
+ * line a command: the median wall time in microseconds and its ratio to the
+ * first command's.  Only the ratios, measured side by side in one go, mean
+ * anything.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -77,6 +79,20 @@ static int64_t time_once(char *const argv[], int round,
 	return now_ns() - begin;
 }
 
+/* The same orders in every run; rand() is random enough. */
+static void shuffle(int *order, int count)
+{
+	int i;
+
+	for (i = count - 1; i > 0; i--) {
+		int j = rand() % (i + 1);
+		int moved = order[i];
+
+		order[i] = order[j];
+		order[j] = moved;
+	}
+}
+
 static int compare(const void *a, const void *b)
 {
 	int64_t x = *(const int64_t *)a;
@@ -89,6 +105,7 @@ int main(int argc, char **argv)
 {
 	char **commands[COMMANDS_MAX];
 	int64_t *times[COMMANDS_MAX];
+	int order[COMMANDS_MAX];
 	posix_spawn_file_actions_t actions;
 	int rounds = argc > 2 ? atoi(argv[1]) : 0;
 	int count = 0;
@@ -109,12 +126,16 @@ int main(int argc, char **argv)
 	}
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		times[i] = calloc((size_t)rounds, sizeof(int64_t));
-	for (round = 0; round < rounds; round++)
+		order[i] = i;
+	}
+	for (round = 0; round < rounds; round++) {
+		shuffle(order, count);
 		for (i = 0; i < count; i++)
-			times[i][round] =
-				time_once(commands[i], round, &actions);
+			times[order[i]][round] =
+				time_once(commands[order[i]], round, &actions);
+	}
 	for (i = 0; i < count; i++)
 		qsort(times[i], (size_t)rounds, sizeof(int64_t), compare);
 	for (i = 0; i < count; i++) {
