@@ -67,12 +67,17 @@ static void print_waiters(struct json *json, const struct waiters *waiters)
 
 	json_array_begin(json, "waiters");
 	for (i = 0; i < waiters->told; i++) {
-		const struct token_fields *f = &waiters->list[i];
+		const struct waiter *w = &waiters->list[i];
 
 		json_object_begin(json);
-		print_owner(json, f->owner);
-		json_number(json, "pid", f->pid);
-		json_string(json, "since", report_rfc3339(time, f->since));
+		print_owner(json, w->known ? w->fields.owner : NULL);
+		if (w->known) {
+			report_rfc3339(time, w->fields.since);
+			json_number(json, "pid", w->fields.pid);
+		} else {
+			json_null(json, "pid");
+		}
+		json_string(json, "since", w->known ? time : NULL);
 		json_number(json, "place", (long long)i + 1);
 		json_object_end(json);
 	}
@@ -228,7 +233,8 @@ static bool table_add(struct table *table, const struct sight *sight)
 			return false;
 		row[NAME] = escaped(sight->name, strlen(sight->name));
 		row[STATE] = strdup(report_ordinal(nth, i + 1));
-		fill_claims(row, &sight->waiters.list[i]);
+		if (sight->waiters.list[i].known)
+			fill_claims(row, &sight->waiters.list[i].fields);
 		measure(table, row);
 	}
 	return true;

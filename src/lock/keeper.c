@@ -20,9 +20,8 @@
 /* A command that ends sooner is not worth a connection. */
 #define SETTLING ((msec)20)
 /* A look may put a renewal off by so much, and no more. */
-#define LOOK_MIN ((msec)20)
-/* An expiry that is no further off is the one that was known. */
-#define SAME_END ((msec)5)
+#define LOOK_MIN     ((msec)20)
+#define AFTER_EXPIRY ((msec)2) /* the server's clock has ticked over */
 
 /* A report is written in one piece, or not at all: Linux promises that for a
  * page (PIPE_BUF). */
@@ -42,6 +41,7 @@ struct keeper {
 			* last renewal */
 	msec renew_at; /* when the next renewal is due */
 	msec look_at;  /* the same for a look; CLOCK_NEVER: no reason */
+	bool pushed;   /* it is due to a message */
 	msec backoff;  /* after the last failure; 0: there was none */
 };
 
@@ -127,6 +127,7 @@ static bool renew(struct keeper *keeper)
 	keeper->backoff = 0;
 	/* Redis 6 tells us of this very renewal: no reason to be calm then. */
 	keeper->expires = 0;
+	keeper->pushed = false;
 	keeper->renew_at = clock_after(clock_now(), keeper->every);
 	plan_look(keeper);
 	return true;
@@ -159,12 +160,16 @@ static bool look(struct keeper *keeper)
 		report_loss(keeper, outcome, &err);
 		return false;
 	}
-	expires = clock_after(clock_now(), holder->expires_in);
-	watch_looked(&keeper->watch,
-		     expires < keeper->expires + SAME_END &&
-			     expires > keeper->expires - SAME_END);
+	expires = holder_end(holder);
+	if (keeper->pushed)
+		watch_looked(&keeper->watch, true, keeper->expires, expires);
+	keeper->pushed = false;
 	keeper->expires = expires;
 	plan_look(keeper);
+	/* Somebody may have cut the TTL short; of an expiry the server tells
+	 * late. */
+	keeper->look_at = clock_earlier(keeper->look_at,
+					clock_after(expires, AFTER_EXPIRY));
 	return true;
 }
 
@@ -188,6 +193,8 @@ static void *keep(void *arg)
 			break;
 		if (event != WATCH_NOTHING)
 			keeper->look_at = 0;
+		keeper->pushed |=
+			event == WATCH_CHANGED || event == WATCH_FLUSHED;
 		now = clock_now();
 		if (now >= keeper->renew_at)
 			ours = renew(keeper);

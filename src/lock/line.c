@@ -12,12 +12,15 @@
 /* Where nothing is told: between two attempts, at the most. */
 #define RETRY_MAX    ((msec)100)
 #define RETRY_JITTER ((msec)20) /* off that, so that waiters spread out */
-#define AFTER_EXPIRY ((msec)2)	/* the server's clock has ticked over */
-#define AFTER_DUE    ((msec)5)	/* the same, and for rounding on the way */
-/* A holder's end that is no later than this is the one that was known. */
-#define SAME_END     ((msec)5)
-#define NOTICE_AFTER ((msec)1000)
-#define NOTICE_AGAIN ((msec)1000)
+/* The second connection gets as long as its exchanges may take, judged by the
+ * first answer; less than we are in line without it (lock.c). */
+#define LISTEN_ANSWERS 4
+#define LISTEN_MIN     ((msec)500)
+#define LISTEN_MAX     ((msec)2000)
+#define AFTER_EXPIRY   ((msec)2) /* the server's clock has ticked over */
+#define AFTER_DUE      ((msec)5) /* the same, and for rounding on the way */
+#define NOTICE_AFTER   ((msec)1000)
+#define NOTICE_AGAIN   ((msec)1000)
 /* The attempt at the very end of the wait needs a moment for its answer. */
 #define LAST_ANSWER ((msec)100)
 
@@ -71,59 +74,47 @@ static msec answer_limit(const struct wait *wait)
 	return soonest > wait->deadline ? soonest : wait->deadline;
 }
 
-/* Before an attempt in line: has the server tell us what happens, as far as it
- * will.  The first in line reads the lock so that its next change is told. */
-static void listen(struct wait *wait)
-{
-	struct watch *watch = &wait->watch;
-	msec limit = clock_after(clock_now(), RENEW);
-
-	wait->place->called =
-		watch_open(watch, clock_earlier(limit, wait->deadline));
-	if (wait->place->before == 0 && !watch->armed)
-		watch_arm(watch);
-}
-
-/* Notes who has the lock and until when.  A message that said it had changed,
- * and nothing has, was in vain. */
-static void compare(struct wait *wait)
+/* Notes who has the lock and until when. */
+static void note_holder(struct wait *wait)
 {
 	const struct holder *holder = wait->holder;
 	bool held = wait->outcome == LOCK_HELD;
-	msec expires = held && holder->expires_in >= 0
-			       ? clock_after(clock_now(), holder->expires_in)
-			       : CLOCK_NEVER;
-
-	bool same = held && holder_is(holder, wait->last, wait->last_len) &&
-		    expires <= clock_after(wait->expires, SAME_END);
+	msec expires = held ? holder_end(holder) : CLOCK_NEVER;
 
 	if (wait->pushed)
-		watch_looked(&wait->watch, same);
+		watch_looked(
+			&wait->watch,
+			held && holder_is(holder, wait->last, wait->last_len),
+			wait->expires, expires);
 	wait->expires = expires;
 	wait->last_len = held ? holder->len : 0;
 	memcpy(wait->last, holder->value, wait->last_len);
 }
 
 /* One attempt to take the lock, in line or (at first, and at the very end) not.
- * Sets the outcome and what follows from the answer. */
+ * The first in line reads the lock so that its next change is told.  Sets the
+ * outcome and what follows from the answer. */
 static void attempt(struct wait *wait, bool stay)
 {
+	struct place *place = wait->place;
+	struct watch *watch = &wait->watch;
 	msec begin;
 
-	if (stay)
-		listen(wait);
+	place->called = watch_is_open(watch);
+	if (stay && place->before == 0 && !watch->armed)
+		watch_arm(watch);
 	begin = clock_now();
 	wait->outcome =
-		lock_acquire(wait->lock, wait->place, stay, answer_limit(wait),
+		lock_acquire(wait->lock, place, stay, answer_limit(wait),
 			     wait->holder, wait->err);
 	if (is_refused(wait->outcome)) {
 		if (clock_now() - begin > wait->slowest)
 			wait->slowest = clock_now() - begin;
 		wait->answered = true;
-		compare(wait);
+		note_holder(wait);
 	} else if (wait->outcome == LOCK_FAILED) {
 		wait->answered |= wait->err->passing;
-		watch_retry(&wait->watch);
+		watch_retry(watch);
 	}
 	wait->pushed = false;
 }
@@ -156,6 +147,18 @@ static msec retry_pause(const struct lock *lock)
 	return RETRY_MAX - (msec)spread % RETRY_JITTER;
 }
 
+/* Being in line, has the server tell us what happens, as far as it will.  That
+ * takes a few exchanges, and more where a second connection hangs: our place is
+ * not to depend on it. */
+static void listen(struct wait *wait)
+{
+	msec room = clock_later(LISTEN_MIN, LISTEN_ANSWERS * wait->slowest);
+	msec limit = clock_after(clock_now(), clock_earlier(room, LISTEN_MAX));
+
+	if (is_refused(wait->outcome) && wait->place->before >= 0)
+		watch_open(&wait->watch, clock_earlier(limit, wait->deadline));
+}
+
 /* When to try again although nothing has happened. */
 static msec next_attempt(const struct wait *wait)
 {
@@ -170,6 +173,8 @@ static msec next_attempt(const struct wait *wait)
 		return next;
 	if (place->before < 0)
 		return now; /* that was the try; now for the line */
+	if (told != place->called)
+		return now; /* the line believes what is not so any more */
 	if (place->before == 0 && told && !wait->watch.armed)
 		return now;
 	if (place->before == 0)
@@ -226,8 +231,10 @@ static msec react(struct wait *wait, enum watch_event event, msec next)
 /* Sleeps until the next attempt is due.  False if a stop came first. */
 static bool rest(struct wait *wait)
 {
-	msec next = next_attempt(wait);
+	msec next;
 
+	listen(wait);
+	next = next_attempt(wait);
 	while (clock_now() < next) {
 		enum watch_event event;
 

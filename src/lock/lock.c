@@ -191,6 +191,13 @@ bool holder_is(const struct holder *holder, const char *token, size_t len)
 	return holder->len == len && !memcmp(holder->value, token, len);
 }
 
+msec holder_end(const struct holder *holder)
+{
+	return holder->expires_in < 0
+		       ? CLOCK_NEVER
+		       : clock_after(clock_now(), holder->expires_in);
+}
+
 void holder_set(struct holder *holder, const char *token, size_t len)
 {
 	if (len >= sizeof(holder->value))
@@ -407,6 +414,7 @@ enum lock_outcome lock_acquire(struct lock *lock, struct place *place,
 			not_taken(lock, code, reply, stay, place, holder, err);
 	} else if (fate == FATE_ANSWERED && code == -3) {
 		lock->doubt = -1;
+		place->joined = false;
 		outcome = no_lock(lock, reply_at(reply, 1), err);
 	} else if (fate == FATE_ANSWERED) {
 		outcome = strange(lock, err);
@@ -547,24 +555,26 @@ enum lock_outcome lock_extend(struct lock *lock, enum lock_extend_mode mode,
 	return outcome;
 }
 
-/* Reads the ids of those who wait; one that says nothing is left out. */
+/* Reads the ids of those who wait. */
 static bool read_waiters(const struct reply *ids, long long count,
 			 struct waiters *waiters)
 {
 	size_t i;
 
 	waiters->count = (size_t)count;
-	waiters->told = 0;
-	waiters->list = calloc(reply_count(ids) + 1, sizeof(*waiters->list));
+	waiters->told = reply_count(ids);
+	if (waiters->told > LOCK_WAITERS_MAX)
+		return false;
+	waiters->list = calloc(waiters->told + 1, sizeof(*waiters->list));
 	if (!waiters->list)
 		return false;
-	for (i = 0; i < reply_count(ids); i++) {
+	for (i = 0; i < waiters->told; i++) {
+		struct waiter *waiter = &waiters->list[i];
 		const char *id = NULL;
 		size_t len = 0;
 
-		if (reply_text(reply_at(ids, i), &id, &len) &&
-		    token_parse(id, len, &waiters->list[waiters->told]))
-			waiters->told++;
+		waiter->known = reply_text(reply_at(ids, i), &id, &len) &&
+				token_parse(id, len, &waiter->fields);
 	}
 	return true;
 }

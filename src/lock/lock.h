@@ -92,7 +92,10 @@ struct place {
 struct waiters {
 	size_t count; /* in line; at most LOCK_WAITERS_MAX of them are told */
 	size_t told;
-	struct token_fields *list; /* in order; owned: lock_waiters_release */
+	struct waiter {
+		bool known; /* else it is not rlock that waits: no fields */
+		struct token_fields fields;
+	} * list; /* in order; owned: lock_waiters_release */
 };
 
 #define LOCK_WAITERS_MAX 1000
@@ -118,6 +121,10 @@ struct lock {
 
 /* Is it exactly this token?  A holder's value may hold any byte, NUL too. */
 bool holder_is(const struct holder *holder, const char *token, size_t len);
+
+/* When the lock will expire by what the holder's TTL was a moment ago
+ * (CLOCK_BOOTTIME; CLOCK_NEVER: it will not). */
+msec holder_end(const struct holder *holder);
 
 /* Reads a holder's token; a longer one than the room is cut. */
 void holder_set(struct holder *holder, const char *token, size_t len);

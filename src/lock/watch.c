@@ -10,9 +10,13 @@
  * requests in vain, of which a waiter that asks ten times a second anyway will
  * not speak. */
 #define REOPEN_AFTER ((msec)2400)
-/* Between two watches, for a server that cuts us off whenever we listen, and
- * between two looks, for one that tells of changes that are none. */
-#define CALM ((msec)250)
+/* A server that tells of changes that are none, or cuts us off whenever we
+ * listen, is humoured so many times in a row; then there is a pause before the
+ * next look, or the next watch. */
+#define HUMOUR 16
+#define CALM   ((msec)250)
+/* The end of a TTL, computed twice, may be so far apart. */
+#define SAME_END ((msec)5)
 
 #define INVALIDATE "__redis__:invalidate"
 
@@ -119,6 +123,16 @@ static enum fate redirect(struct watch *watch, long long id, msec limit,
 	return fate;
 }
 
+/* When the watch may be opened next time, should it be cut. */
+static void pace_opening(struct watch *watch)
+{
+	msec now = clock_now();
+
+	watch->openings = now - watch->opened < CALM ? watch->openings + 1 : 0;
+	watch->opened = now;
+	watch->reopen = watch->openings < HUMOUR ? 0 : now + CALM;
+}
+
 bool watch_open(struct watch *watch, msec limit)
 {
 	struct error err;
@@ -127,7 +141,10 @@ bool watch_open(struct watch *watch, msec limit)
 
 	if (watch_is_open(watch))
 		return true;
-	if (servers_refuse_tracking(watch->servers)) {
+	if (servers_refuse_tracking(watch->servers) &&
+	    watch->reopen != CLOCK_NEVER) {
+		trace("'%s' does not tell of changes",
+		      servers_name(watch->servers));
 		watch->reopen = CLOCK_NEVER;
 		servers_close_ear(watch->servers);
 	}
@@ -142,7 +159,7 @@ bool watch_open(struct watch *watch, msec limit)
 		fate = redirect(watch, id, limit, &err);
 	if (fate == FATE_ANSWERED && watch_is_open(watch)) {
 		trace("told of changes by '%s'", servers_name(watch->servers));
-		watch->reopen = clock_after(clock_now(), CALM);
+		pace_opening(watch);
 		return true;
 	}
 	servers_hang_up(watch->servers);
@@ -173,9 +190,12 @@ void watch_arm(struct watch *watch)
 	watch->armed = servers_track_next(watch->servers);
 }
 
-void watch_looked(struct watch *watch, bool in_vain)
+void watch_looked(struct watch *watch, bool same, msec before, msec after)
 {
-	watch->calm = in_vain ? clock_after(clock_now(), CALM) : 0;
+	msec apart = before > after ? before - after : after - before;
+
+	watch->vain = same && apart <= SAME_END ? watch->vain + 1 : 0;
+	watch->calm = watch->vain < HUMOUR ? 0 : clock_after(clock_now(), CALM);
 }
 
 /* What a message says: ["message", channel, payload]. */

@@ -40,6 +40,9 @@ struct watch {
 	const char *channel;	 /* not owned; NULL: none */
 	bool armed;		 /* the next change will be told */
 	msec reopen;	       /* not before; CLOCK_NEVER: the server refuses */
+	msec opened;	       /* last; 0: never */
+	int openings;	       /* in a row, one soon after the other */
+	int vain;	       /* looks in a row that found no change */
 	msec calm;	       /* no change is told before */
 	enum watch_event held; /* what is told then */
 };
@@ -64,10 +67,12 @@ void watch_retry(struct watch *watch);
  * without an open watch, nothing happens. */
 void watch_arm(struct watch *watch);
 
-/* What the last WATCH_CHANGED or WATCH_FLUSHED led to.  in_vain: nothing had
- * changed; then the next one is held back for a moment, so that a server that
- * forgets keys all the time is not asked all the time. */
-void watch_looked(struct watch *watch, bool in_vain);
+/* What the look found to which WATCH_CHANGED or WATCH_FLUSHED led: the same
+ * value or not, and when the key expires by what was known before and by what is
+ * now (CLOCK_NEVER: it does not).  If nothing had changed many times in a row, the
+ * next such event is held back for a moment, so that a server that forgets keys
+ * all the time is not asked all the time. */
+void watch_looked(struct watch *watch, bool same, msec before, msec after);
 
 /* Waits for something to happen, at most until the deadline.  Without an open
  * watch that is only the deadline or a stop. */

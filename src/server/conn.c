@@ -121,7 +121,7 @@ void conn_keep_alive(const struct conn *conn)
 enum net_outcome conn_wait_either(const struct conn *a, const struct conn *b,
 				  const struct patience *p)
 {
-	return net_wait_either(a->fd, b->fd, p);
+	return net_wait_either(a->fd, b ? b->fd : -1, p);
 }
 
 bool conn_is_quiet(const struct conn *conn)

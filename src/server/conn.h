@@ -78,8 +78,8 @@ bool conn_is_tracking(const struct conn *conn);
  * block.  False if the connection is over. */
 bool conn_next(struct conn *conn, struct reply **reply);
 
-/* Sleeps until the server has said something on either connection, or has
- * closed it, or the patience ends; a stop comes first. */
+/* Sleeps until the server has said something on either connection (b may be
+ * NULL), or has closed it, or the patience ends; a stop comes first. */
 enum net_outcome conn_wait_either(const struct conn *a, const struct conn *b,
 				  const struct patience *p);
 

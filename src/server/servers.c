@@ -115,21 +115,23 @@ bool servers_track_next(struct servers *servers)
 	return true;
 }
 
-/* Waits for bytes on the ear; on the first connection they mean its end. */
+/* Waits for bytes on the ear; on the first connection, if there is one already,
+ * they mean its end. */
 static enum heard await(struct servers *servers, msec deadline)
 {
+	const struct conn *conn = servers->conn;
 	struct patience p = {
 		.deadline = deadline,
 		.stop_fd = servers->stop_fd,
 	};
 
-	switch (conn_wait_either(servers->ear, servers->conn, &p)) {
+	switch (conn_wait_either(servers->ear, conn, &p)) {
 	case NET_LATE:
 		return HEARD_NOTHING;
 	case NET_STOPPED:
 		return HEARD_STOP;
 	default:
-		return conn_is_quiet(servers->conn) ? HEARD_MESSAGE : HEARD_END;
+		return !conn || conn_is_quiet(conn) ? HEARD_MESSAGE : HEARD_END;
 	}
 }
 
@@ -139,7 +141,7 @@ enum heard servers_hear(struct servers *servers, msec deadline,
 	enum heard heard = HEARD_MESSAGE;
 
 	*reply = NULL;
-	if (!servers->ear || !servers->conn)
+	if (!servers->ear)
 		return servers_pause(servers, deadline) ? HEARD_NOTHING
 							: HEARD_STOP;
 	while (heard == HEARD_MESSAGE) {

@@ -40,10 +40,8 @@ if ARGV[1] ~= '0' then redis.call('SELECT', ARGV[1]) end
 local lock, queue, seen = KEYS[1], KEYS[3], KEYS[4]
 local token, mode, me = ARGV[2], ARGV[4] or 'try', ARGV[5] or ''
 local holder = redis.pcall('GET', lock)
-if type(holder) == 'table' then
-  if not holder.err:find('WRONGTYPE', 1, true) then return holder end
-  return {-3, redis.call('TYPE', lock).ok}
-end
+local wrong = type(holder) == 'table'
+if wrong and not holder.err:find('WRONGTYPE', 1, true) then return holder end
 -- Servers before 7 replicate a script by its text, and then allow no write
 -- after TIME.
 if redis.replicate_commands then redis.replicate_commands() end
@@ -80,6 +78,15 @@ local function lead()
   return id
 end
 
+if wrong then
+  -- Nobody need wait for that: the next one is called to hear it, too.
+  if ARGV[4] then
+    holder = nil
+    drop(me)
+    lead()
+  end
+  return {-3, redis.call('TYPE', lock).ok}
+end
 local line = told or mode == 'join' -- else there is none to heed
 local ours = holder == token and mode ~= 'leave'
 local head
