@@ -94,7 +94,8 @@ check:
 	@tests/lib/deps.sh check
 	@rm -rf $(BUILD)/tap
 	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory -k check-unit check-cli check-interop; made=$$?; \
+	@$(MAKE) --no-print-directory -k check-unit check-cli check-interop \
+		check-line HANDOVERS=$(or $(HANDOVERS),400); made=$$?; \
 		tests/lib/tap.sh total $(BUILD)/tap && exit $$made
 
 .PHONY: check-unit
@@ -109,6 +110,14 @@ check-cli: $(program)
 .PHONY: check-interop
 check-interop: $(program)
 	@tests/lib/tap.sh servers interop $(wildcard tests/interop/*.bats)
+
+# The waiting line with each kind of server there is: its order, its times, and
+# so many random hand-overs.  SEED= repeats a run.
+.PHONY: check-line
+check-line: $(program)
+	@JOBS=1 PYTHONDONTWRITEBYTECODE=1 SEED=$(SEED) \
+		HANDOVERS=$(or $(HANDOVERS),5000) \
+		tests/lib/tap.sh servers line tests/line/order.py tests/line/line.py
 
 # The unit tests, and each command once, under valgrind.
 .PHONY: check-valgrind
