@@ -123,14 +123,18 @@ static enum fate redirect(struct watch *watch, long long id, msec limit,
 	return fate;
 }
 
+/* Is it so soon after then that the two are one run of events? */
+static bool is_soon(msec then)
+{
+	return clock_now() - then < 2 * CALM;
+}
+
 /* When the watch may be opened next time, should it be cut. */
 static void pace_opening(struct watch *watch)
 {
-	msec now = clock_now();
-
-	watch->openings = now - watch->opened < CALM ? watch->openings + 1 : 0;
-	watch->opened = now;
-	watch->reopen = watch->openings < HUMOUR ? 0 : now + CALM;
+	watch->openings = is_soon(watch->opened) ? watch->openings + 1 : 1;
+	watch->opened = clock_now();
+	watch->reopen = watch->openings < HUMOUR ? 0 : watch->opened + CALM;
 }
 
 bool watch_open(struct watch *watch, msec limit)
@@ -194,8 +198,12 @@ void watch_looked(struct watch *watch, bool same, msec before, msec after)
 {
 	msec apart = before > after ? before - after : after - before;
 
-	watch->vain = same && apart <= SAME_END ? watch->vain + 1 : 0;
-	watch->calm = watch->vain < HUMOUR ? 0 : clock_after(clock_now(), CALM);
+	if (!same || apart > SAME_END)
+		watch->vain = 0;
+	else
+		watch->vain = is_soon(watch->looked) ? watch->vain + 1 : 1;
+	watch->looked = clock_now();
+	watch->calm = watch->vain < HUMOUR ? 0 : watch->looked + CALM;
 }
 
 /* What a message says: ["message", channel, payload]. */

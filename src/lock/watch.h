@@ -42,7 +42,8 @@ struct watch {
 	msec reopen;	       /* not before; CLOCK_NEVER: the server refuses */
 	msec opened;	       /* last; 0: never */
 	int openings;	       /* in a row, one soon after the other */
-	int vain;	       /* looks in a row that found no change */
+	msec looked;	       /* last, because of a change; 0: never */
+	int vain;	       /* looks in a row that found none */
 	msec calm;	       /* no change is told before */
 	enum watch_event held; /* what is told then */
 };

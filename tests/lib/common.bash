@@ -185,3 +185,38 @@ sys.stdout.buffer.write(shown.replace(b"\r\n", b"\n"))
 sys.stdout.flush()
 sys.exit(os.waitstatus_to_exitcode(status))' "$@"
 }
+
+# Starts a proxy to the file's server, or to the one at SOCKET, that can spoil
+# what passes: start_proxy [SOCKET].  $PROXY_URL is the way through it, and
+# `proxy COMMAND...` tells it what to do (proxy.py has the commands); stop_jobs
+# ends it.
+start_proxy() {
+  local at=$BATS_TEST_TMPDIR/proxy
+  mkfifo "$at.control" "$at.answer"
+  "${PYTHON:=/usr/bin/python3}" "$BATS_TEST_DIRNAME/../lib/proxy.py" "$at" \
+    "${1-$BATS_FILE_TMPDIR/s}" "$at.control" "$at.answer" 3>&- &
+  JOBS+=("$!")
+  disown "$!"
+  wait_until 10 'the proxy to listen' [ -S "$at" ]
+  # shellcheck disable=SC2034 # the tests use it
+  PROXY_URL=unix://$at
+}
+
+# Prints what the proxy answers, unless it is "ok".
+proxy() {
+  local answer
+  # Opened for both, a FIFO keeps nobody waiting for the other side.
+  echo "$*" 1<>"$BATS_TEST_TMPDIR/proxy.control"
+  read -r -t 10 answer 0<>"$BATS_TEST_TMPDIR/proxy.answer" || {
+    echo 'the proxy does not answer' >&2
+    return 1
+  }
+  case $answer in
+  ok) ;;
+  error*)
+    echo "proxy: $answer" >&2
+    return 1
+    ;;
+  *) echo "$answer" ;;
+  esac
+}

@@ -100,53 +100,97 @@ static void test_check(void)
 	      "one byte more is too long (%s)", err.text);
 }
 
-static void fence_key(char key[static LOCK_NAME_MAX + 16], const char *name)
+#define CHANNEL_ID "rlock1:o:1:2:3::0123456789abcdef0123456789abcdef"
+
+/* The helpers of a lock: its keys, and the channel of a waiter. */
+enum helper {
+	FENCE,
+	QUEUE,
+	SEEN,
+	TURN,
+	HELPERS
+};
+
+static const char *const ends[HELPERS] = { "fence", "queue", "seen",
+					   "turn:" CHANNEL_ID };
+
+static void make_helper(char key[static LOCK_CHANNEL_MAX], const char *name,
+			enum helper helper)
 {
 	static struct lock lock;
+	static struct token id;
 
 	lock_init(&lock, NULL, name, 1000);
-	strcpy(key, lock.fence_key);
+	token_use(&id, CHANNEL_ID);
+	if (helper == TURN)
+		lock_channel(&lock, &id, key);
+	else
+		strcpy(key, helper == FENCE   ? lock.fence_key
+			    : helper == QUEUE ? lock.queue_key
+					      : lock.seen_key);
 }
 
-static void test_fence_key(void)
+/* Is the helper of the name what stands before its end? */
+static bool helper_is(const char *name, enum helper helper, const char *before)
+{
+	static char key[LOCK_CHANNEL_MAX];
+	size_t len = strlen(before);
+
+	make_helper(key, name, helper);
+	return !strncmp(key, before, len) && !strcmp(key + len, ends[helper]);
+}
+
+static void test_helpers(void)
 {
 	static const struct {
 		const char *name;
-		const char *key;
+		const char *before;
 	} rows[] = {
-		{ "x", "rlock:{x}:fence" },
-		{ "{x}", "rlock:={x}:fence" },
-		{ "a{x}b", "rlock:=a{x}b:fence" },
-		{ "a}b", "rlock:{a}b}:fence" },
-		{ "{a}b}", "rlock:={a}b}:fence" },
-		{ "{}x", "rlock:{{}x}:fence" },
-		{ "{}{x}", "rlock:{{}{x}}:fence" },
-		{ "{x", "rlock:{{x}:fence" },
-		{ "}{x}", "rlock:=}{x}:fence" },
-		{ "%s%n", "rlock:{%s%n}:fence" },
+		{ "x", "rlock:{x}:" },	       { "{x}", "rlock:={x}:" },
+		{ "a{x}b", "rlock:=a{x}b:" },  { "a}b", "rlock:{a}b}:" },
+		{ "{a}b}", "rlock:={a}b}:" },  { "{}x", "rlock:{{}x}:" },
+		{ "{}{x}", "rlock:{{}{x}}:" }, { "{x", "rlock:{{x}:" },
+		{ "}{x}", "rlock:=}{x}:" },    { "%s%n", "rlock:{%s%n}:" },
 	};
-	static char key[LOCK_NAME_MAX + 16];
+	char before[LOCK_NAME_MAX + 16];
 	char name[LOCK_NAME_MAX + 1];
+	enum helper helper;
 	size_t i;
 
-	for (i = 0; i < COUNT(rows); i++) {
-		fence_key(key, rows[i].name);
-		check(!strcmp(key, rows[i].key), "the fence of '%s' is '%s'",
-		      rows[i].name, key);
+	for (helper = FENCE; helper < HELPERS; helper++) {
+		for (i = 0; i < COUNT(rows); i++)
+			check(helper_is(rows[i].name, helper, rows[i].before),
+			      "of '%s' it is '%s%s'", rows[i].name,
+			      rows[i].before, ends[helper]);
+		memset(name, 'n', sizeof(name));
+		name[LOCK_NAME_MAX] = '\0';
+		snprintf(before, sizeof(before), "rlock:{%s}:", name);
+		check(helper_is(name, helper, before),
+		      "the longest name has one, and whole");
+		name[0] = '{';
+		name[2] = '}';
+		snprintf(before, sizeof(before), "rlock:=%s:", name);
+		check(helper_is(name, helper, before),
+		      "so has the longest with a tag");
 	}
+}
+
+static void test_longest_channel(void)
+{
+	static char channel[LOCK_CHANNEL_MAX];
+	static struct lock lock;
+	static struct token id;
+	char name[LOCK_NAME_MAX + 1];
+
 	memset(name, 'n', sizeof(name));
 	name[LOCK_NAME_MAX] = '\0';
-	fence_key(key, name);
-	check(strlen(key) == LOCK_NAME_MAX + 14 &&
-		      !strncmp(key, "rlock:{nn", 9) &&
-		      !strcmp(key + LOCK_NAME_MAX + 6, "n}:fence"),
-	      "the longest name has a fence, and whole");
-	name[0] = '{';
-	name[2] = '}';
-	fence_key(key, name);
-	check(strlen(key) == LOCK_NAME_MAX + 13 &&
-		      !strcmp(key + LOCK_NAME_MAX + 6, "n:fence"),
-	      "so has the longest with a tag");
+	lock_init(&lock, NULL, name, 1000);
+	memset(id.text, 'i', TOKEN_MAX);
+	id.len = TOKEN_MAX;
+	lock_channel(&lock, &id, channel);
+	check(strlen(channel) == LOCK_NAME_MAX + 14 + TOKEN_MAX &&
+		      !strcmp(channel + LOCK_NAME_MAX + 14, id.text),
+	      "the longest id of the longest name has a channel, and whole");
 }
 
 static int compare(const void *a, const void *b)
@@ -160,7 +204,8 @@ static void test_all_names(void)
 	static const char alphabet[] = "a{ }";
 	static char names[4 + 4 + 16 + 64 + 256][8] = { "x", "{x}", "a}b",
 							"{a}b}" };
-	static char keys[2 * COUNT(names)][LOCK_NAME_MAX + 16];
+	static char keys[(HELPERS + 1) * COUNT(names)][LOCK_CHANNEL_MAX];
+	size_t used = 0;
 	size_t count = 4;
 	int refused = 0;
 	int astray = 0;
@@ -178,25 +223,42 @@ static void test_all_names(void)
 	}
 	check(count == COUNT(names), "there are %zu names", count);
 	for (i = 0; i < count; i++) {
+		enum helper helper;
 		struct error err;
 
 		if (!lock_name_check(names[i], &err))
 			refused++;
-		fence_key(keys[i], names[i]);
-		strcpy(keys[count + i], names[i]);
-		if (slot(keys[i]) != slot(names[i]) &&
-		    (has_tag(names[i]) || !strchr(names[i], '}')))
-			astray++;
+		strcpy(keys[used++], names[i]);
+		for (helper = FENCE; helper < HELPERS; helper++) {
+			make_helper(keys[used], names[i], helper);
+			if (slot(keys[used++]) != slot(names[i]) &&
+			    (has_tag(names[i]) || !strchr(names[i], '}')))
+				astray++;
+		}
 	}
-	qsort(keys, 2 * count, sizeof(keys[0]), compare);
-	for (i = 1; i < 2 * count; i++)
+	qsort(keys, used, sizeof(keys[0]), compare);
+	for (i = 1; i < used; i++)
 		twins += !strcmp(keys[i - 1], keys[i]);
 	check(!refused, "all of them are names of locks (%d)", refused);
-	check(!twins, "no two locks or fences share a key (%d)", twins);
+	check(!twins, "no two locks or helpers share a key (%d)", twins);
 	check(!astray,
-	      "each fence is in the slot of its lock, unless the name has a "
+	      "each helper is in the slot of its lock, unless the name has a "
 	      "brace that closes and no tag (%d)",
 	      astray);
+}
+
+static void test_place(void)
+{
+	static struct token id;
+	struct place place;
+
+	memset(&place, 0xff, sizeof(place));
+	token_use(&id, "i");
+	place_init(&place, &id);
+	check(place.id == &id && place.before == -1 && place.due == -1 &&
+		      !place.joined && !place.known && !place.called,
+	      "a waiter starts in no line");
+	check(!strcmp(place.ticket, "0"), "and without a ticket");
 }
 
 static void test_init(void)
@@ -215,8 +277,10 @@ int main(void)
 {
 	test_slot();
 	test_check();
-	test_fence_key();
+	test_helpers();
+	test_longest_channel();
 	test_all_names();
 	test_init();
+	test_place();
 	return test_end();
 }

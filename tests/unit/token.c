@@ -362,6 +362,98 @@ static void test_use(void)
 	      "%d bytes are taken as they are", TOKEN_MAX);
 }
 
+/* --- who waits --------------------------------------------------------- */
+
+static bool same_nonce(const struct token *a, const struct token *b)
+{
+	return !memcmp(a->text + a->len - TOKEN_NONCE_LEN,
+		       b->text + b->len - TOKEN_NONCE_LEN, TOKEN_NONCE_LEN);
+}
+
+static void test_make_id(void)
+{
+	static struct token token;
+	static struct token id;
+	static struct token other;
+	static struct token_fields fields;
+	struct error err;
+
+	token_make(&token, "alice@web3", 4711, 30000, "deploy v1.2~", &err);
+	check(token_make_id(&id, &token, "alice@web3", 4711, 30000,
+			    1700000000123, &err),
+	      "an id can be made for a token");
+	check(id.len == strlen(id.text) &&
+		      !strncmp(id.text,
+			       "rlock1:alice@web3:4711:30000:"
+			       "1700000000123::",
+			       44),
+	      "it says who waits, since when, and no message (%s)", id.text);
+	check(token_parse(id.text, id.len, &fields) &&
+		      is_canonical(id.text, id.len, &fields) &&
+		      fields.since == 1700000000123 && !*fields.message,
+	      "it is formed like a token");
+	check(same_nonce(&id, &token), "its nonce is the token's");
+	token_stamp(&token, 1700000009999);
+	check(same_nonce(&id, &token) && strcmp(id.text, token.text) != 0,
+	      "also when the token is stamped for a later attempt");
+	token_make_id(&other, &token, "bob", 1, 0, 5, &err);
+	check(same_nonce(&other, &id) &&
+		      !strncmp(other.text, "rlock1:bob:1:0:5::", 18),
+	      "owner, pid and TTL are those given (%s)", other.text);
+}
+
+static void test_make_id_for_given(void)
+{
+	static const char ours[] = "rlock1:o:1:2:3:m:" NONCE;
+	static const char *const texts[] = { "t", ours, "" };
+	static struct token token;
+	static struct token one;
+	static struct token two;
+	static struct token_fields fields;
+	struct error err;
+	size_t i;
+
+	for (i = 0; i < COUNT(texts); i++) {
+		token_use(&token, texts[i]);
+		check(token_make_id(&one, &token, "o", 1, 2, 3, &err) &&
+			      token_make_id(&two, &token, "o", 1, 2, 3, &err) &&
+			      token_parse(one.text, one.len, &fields),
+		      "ids can be made for the given token '%s'", texts[i]);
+		check(!same_nonce(&one, &two) && !strstr(one.text, NONCE) &&
+			      !strstr(two.text, NONCE),
+		      "and each has a nonce of its own");
+		check(!strcmp(token.text, texts[i]), "the token stays");
+	}
+}
+
+static void test_longest_id(void)
+{
+	static struct token token;
+	static struct token id;
+	static struct token_fields fields;
+	char owner[TOKEN_OWNER_MAX + 1];
+	char message[TOKEN_MESSAGE_MAX + 1];
+	struct error err;
+
+	memset(owner, '\xff', sizeof(owner) - 1);
+	owner[sizeof(owner) - 1] = '\0';
+	memset(message, '\xfe', sizeof(message) - 1);
+	message[sizeof(message) - 1] = '\0';
+	token_make(&token, owner, INT32_MAX, 999999999999999999, message, &err);
+	check(token_make_id(&id, &token, owner, INT32_MAX, 999999999999999999,
+			    999999999999999999, &err) &&
+		      id.len == strlen(id.text) && id.len < 1000,
+	      "the longest id is a short one (%zu)", id.len);
+	check(token_parse(id.text, id.len, &fields) &&
+		      !strcmp(fields.owner, owner) &&
+		      fields.since == 999999999999999999 &&
+		      same_nonce(&id, &token),
+	      "it comes back");
+	check(token_make_id(&id, &token, "o", 1, 0, -5, &err) &&
+		      token_parse(id.text, id.len, &fields) && !fields.since,
+	      "a wait that began before 1970 began at 0");
+}
+
 /* --- different --------------------------------------------------------- */
 
 static int compare(const void *a, const void *b)
@@ -440,6 +532,9 @@ int main(void)
 	test_mutations();
 	test_stamp();
 	test_use();
+	test_make_id();
+	test_make_id_for_given();
+	test_longest_id();
 	test_different();
 	return test_end();
 }
