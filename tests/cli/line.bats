@@ -532,15 +532,22 @@ leaves_at() {
   deleted_takes_within 50 bob
 }
 
-@test "a key of the same name in another db wakes in vain, and not often" {
+@test "a key of the same name in another db wakes in vain" {
+  cli SET "$K" other
+  enter_first bob
+  cli -n 5 SET "$K" x
+  is_held "$K"
+  deleted_takes_within 50 bob
+}
+
+@test "many messages in vain are no reason to ask all the time" {
   cli SET "$K" other
   enter_first bob
   cli CONFIG RESETSTAT
-  begin=$(now_us)
-  for i in {1..100}; do cli -n 5 SET "$K" "$i" >/dev/null; done
+  for i in {1..200}; do cli -n 5 SET "$K" "$i" >/dev/null; done
 
-  # Sixteen at once, and then four a second at the most.
-  (($(calls eval) <= 18 + ($(now_us) - begin) / 250000))
+  # Some in a row are borne, and then four a second.
+  (($(calls eval) <= 60))
   is_held "$K"
   deleted_takes_within 300 bob
 }
@@ -555,7 +562,7 @@ leaves_at() {
 
   line_is 'bob carol'
   [ "$(ticket_of bob; ticket_of carol)" = "$tickets" ]
-  deleted_takes_within 300 bob
+  deleted_takes_within 50 bob
 }
 
 @test "a server that forgets at once whom to tell is not asked all the time" {
@@ -566,8 +573,9 @@ leaves_at() {
   done
   wait_until 5 'the waiters to be in line' eval \
     '[ "$(cli EXISTS "rlock:{$K.a}:queue" "rlock:{$K.b}:queue" "rlock:{$K.c}:queue")" = 3 ]'
+  # Some messages in vain are borne; and a rate needs a time.
+  sleep 0.5
   cli CONFIG RESETSTAT
-  # A rate needs a time.
   sleep 1.5
   (($(calls eval) < 3 * 10 * 15 / 10))
 

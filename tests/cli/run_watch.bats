@@ -162,10 +162,10 @@ told_when_expired() {
 @test "a command that goes on without the lock is warned of at once" {
   start_watched --on-lost continue
   start_monitor
-  begin=$(now_us)
   cli DEL "$K"
-  while [ ! -s "$JOB_ERR" ]; do :; done
-  ((($(now_us) - begin) < 70000))
+  wait_until 5 'the warning' [ -s "$JOB_ERR" ]
+  after=$(($(date -r "$JOB_ERR" +%s%6N) - $(asked_at '"DEL"')))
+  ((after <= 50000))
   [ "$(<"$JOB_ERR")" = "rlock: '$K' on '$RLOCK_URL' was lost: $GONE; the command goes on without it" ]
   touch end
   job_ends 79
@@ -216,22 +216,21 @@ survives() {
 @test "the lock is watched again when the connection on which the keeper hears was cut" { survives hears; }
 @test "the lock is watched again when both were cut" { survives asks hears; }
 
-# The connections of so many seconds go, and the lock in the same moment; the
-# command is told so many ms later: told_when_cut SECONDS MS
+# The connections of so many seconds go, and the lock in the same moment.
 told_when_cut() {
   start_watched
   sleep "$1"
   start_monitor
   printf '%s\n' "CLIENT KILL ID $(asks)" "CLIENT KILL ID $(hears)" "DEL $K" | cli
-  told_within "$2" '"DEL"' "$GONE"
+  told_within 50 '"DEL"' "$GONE"
 }
 
 @test "a command whose lock is deleted as the connections are cut is told at once" {
-  told_when_cut 0.3 50
+  told_when_cut 0.3
 }
 
-@test "a command whose lock is deleted as the connections are cut again is told soon" {
-  told_when_cut 0 300
+@test "a command whose lock is deleted as the connections are cut as soon as they are there is told at once" {
+  told_when_cut 0
 }
 
 @test "the lock is still watched after SCRIPT FLUSH" {
@@ -247,12 +246,12 @@ flush_another_db() { cli -n 5 SET x y && cli -n 5 FLUSHDB; }
 extend() { "$RLOCK" extend --token "$(cli GET "$K")" --to 40s "$K"; }
 write_elsewhere() { cli -n 5 SET "$K" x; }
 
-# not_disturbed_by COMMAND: the command is not, and is told soon of a loss right
-# after, and at once of a later one.
+# not_disturbed_by COMMAND: the command is not, and is told at once of a loss
+# right after it, or later.
 not_disturbed_by() {
   start_watched
   "$1"
-  deleted_told_within 300
+  deleted_told_within 50
 
   rm ready told
   cli FLUSHALL
@@ -280,11 +279,10 @@ not_disturbed_by() {
 @test "many looks in vain are no reason to ask all the time" {
   start_watched
   cli CONFIG RESETSTAT
-  begin=$(now_us)
-  for i in {1..100}; do cli -n 5 SET "$K" "$i" >/dev/null; done
+  for i in {1..200}; do cli -n 5 SET "$K" "$i" >/dev/null; done
 
-  # Sixteen at once, and then four a second at the most.
-  (($(calls eval) <= 18 + ($(now_us) - begin) / 250000))
+  # Some in a row are borne, and then four a second.
+  (($(calls eval) <= 60))
   goes_on
 }
 

@@ -45,6 +45,11 @@ enter_first() {
   wait_until 5 'the waiter to be told of changes' tells
 }
 
+# Can everybody in line be called?
+all_hear() {
+  ! cli ZRANGE "rlock:{$K}:seen" 0 -1 WITHSCORES | grep -q '\.5$'
+}
+
 # From here on $JOB is this waiter: turn_to OWNER.
 turn_to() {
   local number=${WAITERS[$1]}

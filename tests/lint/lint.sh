@@ -51,7 +51,7 @@ runs_name_their_status() {
 
 shell_is_clean() {
   shellcheck .ci/run tests/*/*.sh completions/rlock.bash &&
-    shellcheck -s bash tests/lib/common.bash &&
+    shellcheck -s bash tests/lib/*.bash &&
     shellcheck -s bats -e SC2016,SC2030,SC2031,SC2154 tests/*/*.bats
 }
 
