@@ -180,9 +180,11 @@ bool session_take(struct session *session, struct signals *signals, int *status,
 
 	*death = 0;
 	*status = STATUS_OK;
+	report_in_haste(true); /* nobody's pager shall hold the line up */
 	outcome = line_acquire(&session->lock, &wish, &session->holder,
 			       &session->place, &err);
 	report_wait_over();
+	report_in_haste(false);
 	switch (outcome) {
 	case LOCK_OK:
 		return true;

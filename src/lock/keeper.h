@@ -52,8 +52,8 @@ int keeper_fd(const struct keeper *keeper);
 /* Takes the next report; false if there is none.  Does not block. */
 bool keeper_next(struct keeper *keeper, struct keeper_report *report);
 
-/* Ends the thread and waits for it: some 50 ms at the most, even when it is in
- * the middle of a renewal (but the resolver, asked for a host's name, hears
+/* Ends the thread and waits for it: some 100 ms at the most, even when it is in
+ * the middle of a request (but the resolver, asked for a host's name, hears
  * nobody).  Frees the keeper; NULL is allowed. */
 void keeper_stop(struct keeper *keeper);
 

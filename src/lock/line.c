@@ -21,6 +21,9 @@
 #define AFTER_DUE      ((msec)5) /* the same, and for rounding on the way */
 #define NOTICE_AFTER   ((msec)1000)
 #define NOTICE_AGAIN   ((msec)1000)
+/* To a request that a server does not answer for so long there is no answer
+ * worth waiting for at the end. */
+#define ANSWERS_WITHIN ((msec)50)
 /* The attempt at the very end of the wait needs a moment for its answer. */
 #define LAST_ANSWER ((msec)100)
 
@@ -114,6 +117,7 @@ static void attempt(struct wait *wait, bool stay)
 		note_holder(wait);
 	} else if (wait->outcome == LOCK_FAILED) {
 		wait->answered |= wait->err->passing;
+		watch->armed = false; /* the lock was not read */
 		watch_retry(watch);
 	}
 	wait->pushed = false;
@@ -268,9 +272,14 @@ static bool line_up(struct wait *wait)
 /* Gives up whatever the wait may have left on the server. */
 static void clean_up(struct wait *wait)
 {
+	msec begin = clock_now();
+
 	if (!is_taken(wait->outcome))
 		lock_abandon(wait->lock);
-	lock_leave(wait->lock, wait->place);
+	/* A server that has just been silent will not hear of this either, and
+	 * a signal wants us gone. */
+	if (clock_now() - begin < ANSWERS_WITHIN)
+		lock_leave(wait->lock, wait->place);
 	watch_close(&wait->watch);
 	wait->place->id = NULL;
 }

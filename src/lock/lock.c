@@ -17,6 +17,7 @@
 /* How long a waiter is in line without coming again, in ms: so that who is
  * stopped or cut off is passed over within 6 s, and one lost renewal of line.c's
  * is borne.  ".5": it cannot be called. */
+#define DUE_MAX		  ((msec)6000) /* so nobody is due any later */
 #define PRESENCE	  "5900"
 #define PRESENCE_UNCALLED "2400.5"
 /* Between two tries to get a lost answer. */
@@ -360,7 +361,7 @@ static bool read_place(const struct reply *reply, struct place *place)
 		memcpy(place->ticket, ticket, ticket_len + 1);
 	place->before = (int)before;
 	place->count = (int)count;
-	place->due = due < 0 ? -1 : (msec)due;
+	place->due = due < 0 ? -1 : clock_earlier((msec)due, DUE_MAX);
 	place->known = token_parse(id, id_len, &place->other);
 	return true;
 }

@@ -137,6 +137,23 @@ static void pace_opening(struct watch *watch)
 	watch->reopen = watch->openings < HUMOUR ? 0 : watch->opened + CALM;
 }
 
+/* Who may not publish cannot call others, and nor can those who log in as we do:
+ * then nobody would call us.  What is said here is no call. */
+static enum fate try_to_call(struct watch *watch, msec limit, struct error *err)
+{
+	struct request req = { .argc = 0 };
+	struct reply *reply = NULL;
+	enum fate fate;
+	msec sent = 0;
+
+	add_text(&req, "PUBLISH");
+	add_text(&req, watch->channel);
+	add_text(&req, "test");
+	fate = servers_call(watch->servers, &req, limit, &sent, &reply, err);
+	reply_free(reply);
+	return fate;
+}
+
 bool watch_open(struct watch *watch, msec limit)
 {
 	struct error err;
@@ -154,6 +171,9 @@ bool watch_open(struct watch *watch, msec limit)
 	}
 	if (clock_now() < watch->reopen)
 		return false;
+	/* What is left of an earlier watch is of no use. */
+	if (servers_have_ear(watch->servers))
+		servers_hang_up(watch->servers);
 	watch->armed = false;
 	watch->held = WATCH_NOTHING;
 	fate = ask_id(watch, limit, &id, &err);
@@ -161,6 +181,8 @@ bool watch_open(struct watch *watch, msec limit)
 		fate = subscribe(watch, limit, &err);
 	if (fate == FATE_ANSWERED)
 		fate = redirect(watch, id, limit, &err);
+	if (fate == FATE_ANSWERED && watch->channel)
+		fate = try_to_call(watch, limit, &err);
 	if (fate == FATE_ANSWERED && watch_is_open(watch)) {
 		trace("told of changes by '%s'", servers_name(watch->servers));
 		pace_opening(watch);
@@ -211,12 +233,14 @@ static enum watch_event read_message(const struct watch *watch,
 				     const struct reply *message)
 {
 	const struct reply *keys = reply_at(message, 2);
+	bool is_call =
+		watch->channel && text_is(reply_at(message, 1), watch->channel);
 	size_t i;
 
 	if (!text_is(reply_at(message, 0), "message"))
 		return WATCH_NOTHING;
-	if (watch->channel && text_is(reply_at(message, 1), watch->channel))
-		return WATCH_CALLED;
+	if (is_call)
+		return text_is(keys, "") ? WATCH_CALLED : WATCH_NOTHING;
 	if (!text_is(reply_at(message, 1), INVALIDATE))
 		return WATCH_NOTHING;
 	if (!reply_count(keys))
@@ -237,10 +261,10 @@ static enum watch_event listen(struct watch *watch, msec deadline)
 	bool again = false;
 
 	for (; event == WATCH_NOTHING; again = true) {
+		if (!servers_pause(watch->servers, 0))
+			return WATCH_STOP;
 		if (again && clock_now() >= deadline)
 			return WATCH_NOTHING;
-		if (again && !servers_pause(watch->servers, 0))
-			return WATCH_STOP;
 		switch (servers_hear(watch->servers, deadline, &message)) {
 		case HEARD_NOTHING:
 			return WATCH_NOTHING;

@@ -30,7 +30,8 @@ struct conn {
 	size_t fed;	/* bytes read since the last whole reply */
 	bool logged_in; /* login was sent and answered */
 	bool track;	/* what the next request reads is to be tracked */
-	bool untracked; /* but the server will not */
+	bool untracked; /* but the server did not */
+	bool refuses;	/* and never will */
 	bool broken;
 };
 
@@ -111,6 +112,11 @@ void conn_track_next(struct conn *conn)
 bool conn_is_tracking(const struct conn *conn)
 {
 	return !conn->untracked;
+}
+
+bool conn_refuses_tracking(const struct conn *conn)
+{
+	return conn->refuses;
 }
 
 void conn_keep_alive(const struct conn *conn)
@@ -470,8 +476,8 @@ static bool receive_login(struct conn *conn, int count, struct patience *p,
 	return true;
 }
 
-/* Reads the reply to CLIENT CACHING.  A server that refuses it has carried the
- * request out all the same, and nobody is told of changes. */
+/* Reads the reply to CLIENT CACHING.  A server that refuses it may have carried
+ * the request out all the same, and nobody is told of changes. */
 static bool receive_caching(struct conn *conn, struct patience *p,
 			    bool *stopped, struct error *err)
 {
@@ -483,6 +489,7 @@ static bool receive_caching(struct conn *conn, struct patience *p,
 		refused(conn, error_text(reply), err);
 		trace("%s", err->text);
 		conn->untracked = true;
+		conn->refuses = !err->passing;
 	}
 	reply_free(reply);
 	return true;

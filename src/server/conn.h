@@ -70,8 +70,9 @@ bool conn_is_usable(const struct conn *conn);
  * the same write.  For a connection in the mode CLIENT TRACKING ON OPTIN. */
 void conn_track_next(struct conn *conn);
 
-/* False once the server has refused that. */
+/* False once the server has not done that: for now, or, if it refuses, never. */
 bool conn_is_tracking(const struct conn *conn);
+bool conn_refuses_tracking(const struct conn *conn);
 
 /* The next message that the server sent unasked, on a connection that has
  * subscribed; *reply is the caller's to free, NULL if none is there.  Does not

@@ -94,6 +94,11 @@ enum fate servers_call_ear(struct servers *servers, const struct request *req,
 	return fate;
 }
 
+bool servers_have_ear(const struct servers *servers)
+{
+	return servers->ear != NULL;
+}
+
 bool servers_are_heard(const struct servers *servers)
 {
 	return servers->conn && servers->ear && conn_is_tracking(servers->conn);
@@ -101,7 +106,7 @@ bool servers_are_heard(const struct servers *servers)
 
 bool servers_refuse_tracking(const struct servers *servers)
 {
-	return servers->conn && !conn_is_tracking(servers->conn);
+	return servers->conn && conn_refuses_tracking(servers->conn);
 }
 
 bool servers_track_next(struct servers *servers)

@@ -43,10 +43,12 @@ enum fate servers_call_ear(struct servers *servers, const struct request *req,
 /* Nothing is to be heard any more; the first connection stays. */
 void servers_close_ear(struct servers *servers);
 
+bool servers_have_ear(const struct servers *servers);
+
 /* Are both connections there, and the server willing to track? */
 bool servers_are_heard(const struct servers *servers);
 
-/* Has the server refused to track what a request read? */
+/* Has the server refused, for good, to track what a request read? */
 bool servers_refuse_tracking(const struct servers *servers);
 
 /* The next request tells the server to track what it reads (CLIENT TRACKING

@@ -592,3 +592,25 @@ time.sleep(60)' "$port"
     [ "$output" = "rlock: '$K': server '$url' refuses: ERR max number of clients reached" ]
   done
 }
+
+@test "a user with the rights that the manual lists can do all that rlock does" {
+  own_server own --enable-debug-command yes
+  # shellcheck disable=SC2207 # words
+  rights=($(sed -n '/^needs the commands/,/^without a name/p' \
+    "$BATS_TEST_DIRNAME/../../man/rlock.1" | grep -oE '\b[A-Z]{3,}\b' |
+    tr '[:upper:]' '[:lower:]' | sed 's/^/+/'))
+  ((${#rights[@]} >= 18))
+  own_cli own ACL SETUSER listed on '>secret' "~$K" '~rlock:*' '&__redis__:*' \
+    '&rlock:*' "${rights[@]}" +client +publish +pubsub +subscribe
+  url="unix://listed:secret@$BATS_TEST_TMPDIR/own?db=1"
+
+  token=$("$RLOCK" acquire -n -u "$url" "$K")
+  "$RLOCK" extend -u "$url" --by 5s --token "$token" "$K"
+  "$RLOCK" reacquire -u "$url" --ttl none --token "$token" "$K"
+  run -0 "$RLOCK" status -u "$url"
+  start_job "$RLOCK" run -v -u "$url" "$K" sleep 0.1
+  wait_until 5 'run to wait' grep -q '^rlock: told of changes' "$JOB_ERR"
+  "$RLOCK" release -u "$url" --token "$token" "$K"
+  job_ends 0
+  ! grep 'refuses' "$JOB_ERR" || return 1
+}

@@ -64,6 +64,7 @@ is_marked() { [[ $(presence_of "$1") == *.5 ]]; }
 @test "who may not ask for CLIENT ID polls, and keeps the place" { polls_as no-id; }
 @test "who may not use CLIENT TRACKING polls, and keeps the place" { polls_as no-tracking; }
 @test "who may not use CLIENT CACHING polls, and keeps the place" { polls_as no-caching; }
+@test "who may not PUBLISH polls, and keeps the place" { polls_as no-publish; }
 
 @test "who polls asks about ten times a second" {
   cli SET "$K" other
@@ -119,7 +120,7 @@ takes_as() {
 
 @test "who may not PUBLISH and leaves the line lets the next one come by itself" {
   cli SET "$K" other
-  enter_first bob -u "$(as no-publish)"
+  enter bob -u "$(as no-publish)"
   enter carol
   signal TERM bob
   ends bob 143
@@ -274,8 +275,8 @@ answer_is_held() { (($(proxy held replies 1) > 20)); }
   enter bob -u "$PROXY_URL"
   run -1 tells
 
-  # That answer, three to set up the second connection, and 50 ms.
-  deleted_takes_within 650 bob
+  # That answer, four to arrange it, the next one, and 50 ms.
+  deleted_takes_within 950 bob
 }
 
 @test "a change during an attempt leads to one more" {
@@ -452,4 +453,51 @@ is_caching() { (($(calls 'client|caching'))); }
   wait_until 5 'the line to be as it was' line_is 'bob carol'
   [ "$(ticket_of bob; ticket_of carol)" = "$tickets" ]
   deleted_takes_within 300 bob
+}
+
+@test "a server that was loading is watched again when it is done" {
+  move_to_own_server --enable-debug-command yes \
+    --loading-process-events-interval-bytes 1024 --key-load-delay 500
+  cli DEBUG POPULATE 2000
+  cli SET "$K" other
+  enter_first bob -v
+  cli DEBUG RELOAD
+  grep -q LOADING "$JOB_ERR"
+
+  wait_until 5 'bob to be told of changes again' tells
+  deleted_takes_within 50 bob
+}
+
+@test "a server that was busy is watched again when it is done" {
+  move_to_own_server --lua-time-limit 50
+  cli SET "$K" other
+  enter_first bob -v
+  cli EVAL 'redis.call("PEXPIRE", KEYS[1], 60000)
+    local function now() local t = redis.call("TIME") return t[1] * 1000 + t[2] / 1000 end
+    local begin = now()
+    while now() < begin + 500 do end' 1 "$K"
+  grep -q BUSY "$JOB_ERR"
+
+  wait_until 5 'bob to be told of changes again' tells
+  cli CONFIG RESETSTAT
+  deleted_takes_within 50 bob
+}
+
+@test "a waiter that was killed is passed within 2.5 s though others listen to all channels" {
+  cli SET "$K" other
+  start_job cli PSUBSCRIBE '*'
+  enter_first bob
+  enter carol
+  wait_until 5 'carol to hear when she is called' all_hear
+  signal KILL bob
+
+  deleted_takes_within 2500 carol
+}
+
+@test "somebody who seems to be there for hours, as the clock was set back, keeps nobody waiting" {
+  cli ZADD "rlock:{$K}:queue" 1 ghost
+  cli ZADD "rlock:{$K}:seen" "$(($(date +%s%3N) + 3600000)).5" ghost
+  run -0 "$RLOCK" acquire -n "$K"
+
+  line_has 0
 }

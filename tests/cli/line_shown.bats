@@ -26,7 +26,7 @@ put() {
   local last
   last=$(cli ZCARD "rlock:{$K}:queue")
   cli ZADD "rlock:{$K}:queue" $((last + 1)) "$1" >/dev/null
-  cli ZADD "rlock:{$K}:seen" "$(($(date +%s%3N) + 60000)).5" "$1" >/dev/null
+  cli ZADD "rlock:{$K}:seen" "$(($(date +%s%3N) + 5900)).5" "$1" >/dev/null
 }
 
 # The id of an owner who has waited since 2023-11-14T22:13:20.123Z:

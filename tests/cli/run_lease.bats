@@ -341,7 +341,6 @@ failures() {
 # Runs a command over TCP, during which the connection that took the lock is
 # closed and "$@" is said to the server.
 closed_meanwhile() {
-  own_server own --port "$PORT"
   "$RLOCK" run -u "redis://127.0.0.1:$PORT" "$K" sh -c '
     "$0" -s own CLIENT KILL TYPE normal
     "$0" -s own "$@"' "$CLI" "$@"
@@ -349,7 +348,8 @@ closed_meanwhile() {
 
 @test "a lock that was deleted after its connection was closed is not ours: 79" {
   PORT=$(free_port)
-  cli PING
+  own_server own --port "$PORT"
+  cli PING # sets CLI
   run -79 --separate-stderr closed_meanwhile DEL "$K"
 
   # Whoever notices first, the keeper or the release.
@@ -358,7 +358,8 @@ closed_meanwhile() {
 
 @test "a lock that was stolen after its connection was closed is not ours: 79" {
   PORT=$(free_port)
-  cli PING
+  own_server own --port "$PORT"
+  cli PING # sets CLI
   run -79 --separate-stderr closed_meanwhile SET "$K" thief
 
   [[ $stderr == "rlock: '$K' on 'redis://127.0.0.1:$PORT/0' "*" by foreign token thief"* ]]

@@ -158,21 +158,23 @@ def plain():
     for signo in signal.SIGINT, signal.SIGQUIT:
         signal.signal(signo, signal.SIG_DFL)
 
-def until(count):
-    while clients() != count:
+def until(waits):
+    deadline = time.monotonic() + 10
+    while (clients() > 0) != waits:
+        assert time.monotonic() < deadline, "rlock should wait: %s" % waits
         time.sleep(0.01)
 
 times = []
 for name in "TERM INT HUP QUIT USR1 USR2".split():
     signo = signal.Signals["SIG" + name]
     waiter = subprocess.Popen(sys.argv[2:], preexec_fn=plain)
-    until(1)
+    until(True)
     begin = time.monotonic()
     waiter.send_signal(signo)
     status = waiter.wait(10)
     times.append(time.monotonic() - begin)
     assert status == -signo, (name, status)
-    until(0)
+    until(False)
 # A machine under load may be late once, not six times.
 assert min(times) < 0.1 and max(times) < 1, times
 END

@@ -360,6 +360,26 @@ EOF
   [ "$(<"$JOB_OUT")" = "$(cli GET "$K")" ]
 }
 
+@test "a stderr that nobody reads does not keep a waiter from being ended" {
+  cli SET "$K" other
+  mkfifo stderr
+  exec 7<>stderr
+  # More than a pipe takes: who writes to it now is stuck.
+  timeout 1 dd if=/dev/zero of=stderr bs=4096 2>/dev/null 3>&- || true
+  "$RLOCK" acquire "$K" 2>stderr 3>&- 7>&- &
+  JOB=$!
+  JOBS+=("$JOB")
+  wait_until 5 'rlock to wait' waits_at_server
+  # The word that it waits is due, and nothing tells that it could not be said.
+  sleep 1.2
+  begin=$(now_ms)
+  kill -TERM "$JOB"
+
+  job_ends 143
+  exec 7>&-
+  within 0 "$(since "$begin")" 600
+}
+
 # --- one's own lock -------------------------------------------------------
 
 @test "waiting for the lock of the enclosing run is 75 at once" {

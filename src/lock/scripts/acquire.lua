@@ -32,9 +32,9 @@
 -- waiter by six seconds.
 --
 -- An error leaves no lock behind: a db that does not exist ends the script
--- before any write.  The first write, to the line or to the fence, is one that
--- wants memory, because servers look only there whether they have it for a
--- script.  Who may not release or renew does not take: both are tried while the
+-- before any write.  Unless there are any to clear away, the first write is one
+-- that wants memory, to the line or to the fence, because servers look only
+-- there whether they have it for a script.  Who may not release or renew does not take: both are tried while the
 -- key is absent, which changes nothing.  The lock is the last write.
 if ARGV[1] ~= '0' then redis.call('SELECT', ARGV[1]) end
 local lock, queue, seen = KEYS[1], KEYS[3], KEYS[4]
@@ -63,13 +63,11 @@ local function lead()
   local id = first()
   while id and id ~= me do
     local turn = queue:sub(1, -6) .. 'turn:' .. id
-    local hears
-    if holder and id == told then
-      hears = redis.pcall('PUBSUB', 'NUMSUB', turn)[2]
-    else
-      hears = redis.pcall('PUBLISH', turn, '')
+    local gone = redis.pcall('PUBSUB', 'NUMSUB', turn)[2] == 0
+    if not gone and not (holder and id == told) then
+      redis.pcall('PUBLISH', turn, '')
     end
-    if hears ~= 0 or (redis.call('ZSCORE', seen, id) or 0) % 1 ~= 0 then
+    if not gone or (redis.call('ZSCORE', seen, id) or 0) % 1 ~= 0 then
       break
     end
     drop(id)
@@ -91,8 +89,11 @@ local line = told or mode == 'join' -- else there is none to heed
 local ours = holder == token and mode ~= 'leave'
 local head
 if line and not ours then
-  local gone = redis.call('ZRANGEBYSCORE', seen, '-inf', ms, 'LIMIT', 0, 100)
-  for _, id in ipairs(gone) do drop(id) end
+  -- Nobody is there for so long, unless the clock has been set back.
+  for _, at in ipairs({{'-inf', ms}, {ms + 6000, '+inf'}}) do
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', seen, at[1], at[2],
+      'LIMIT', 0, 100)) do drop(id) end
+  end
   if mode == 'join' then
     local ticket = ARGV[6]
     if ticket == '0' then
@@ -103,7 +104,7 @@ if line and not ours then
     redis.call('ZADD', seen, ms + ARGV[7], me)
     redis.call('PEXPIRE', queue, 6000)
     redis.call('PEXPIRE', seen, 6000)
-  elseif holder or mode == 'leave' or first() ~= me then
+  elseif me ~= '' and (holder or mode == 'leave' or first() ~= me) then
     drop(me)
   end
   head = lead()
