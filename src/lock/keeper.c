@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* After a failed renewal, doubled up to the time between renewals. */
-#define BACKOFF_FIRST ((msec)50)
+#define BACKOFF_FIRST ((msec)20)
 #define BACKOFF_MAX   ((msec)1000)
 
 /* A command that ends sooner is not worth a connection. */

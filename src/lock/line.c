@@ -21,6 +21,9 @@
 #define AFTER_DUE      ((msec)5) /* the same, and for rounding on the way */
 #define NOTICE_AFTER   ((msec)1000)
 #define NOTICE_AGAIN   ((msec)1000)
+/* A server that ends closes one thing after another.  Who comes back sooner may
+ * still get in, and never hear what became of the request. */
+#define AFTER_CUT ((msec)5)
 /* To a request that a server does not answer for so long there is no answer
  * worth waiting for at the end. */
 #define ANSWERS_WITHIN ((msec)50)
@@ -217,7 +220,7 @@ static msec react(struct wait *wait, enum watch_event event, msec next)
 	struct place *place = wait->place;
 
 	if (event == WATCH_CUT)
-		return 0;
+		return clock_now() + AFTER_CUT;
 	if (event == WATCH_CALLED) {
 		place->before = 0;
 		wait->watch.armed = false;

@@ -15,8 +15,8 @@
  * next look, or the next watch. */
 #define HUMOUR 16
 #define CALM   ((msec)250)
-/* The end of a TTL, computed twice, may be so far apart. */
-#define SAME_END ((msec)5)
+/* The end of a TTL, computed twice, may be so far apart on a busy machine. */
+#define SAME_END ((msec)20)
 
 #define INVALIDATE "__redis__:invalidate"
 

@@ -162,6 +162,7 @@ survives() {
   sleep "$1"
   for id in "${@:2}"; do cli CLIENT KILL ID "${!id}"; done
   wait_until 1 'bob to come again' has_others "$asks" "$hears"
+  wait_until 1 'bob to hear when he is called' all_hear
   [ "$(ticket_of bob)" = "$ticket" ]
   enter carol
 

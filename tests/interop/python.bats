@@ -309,7 +309,9 @@ left_between() {
 
     [ "$lost" = 79 ]
     lines 1 True "$(cli GET "$K$library")"
-    grep -q "was lost: it is held by foreign token ${lines[2]:0:8}\.\.\." "$JOB_ERR"
+    # It may be noticed between the two.
+    grep -qE "was lost: it (is held by foreign token ${lines[2]:0:8}\.\.\.|expired, or was deleted);" \
+      "$JOB_ERR"
     left_between "$K$library" 30000 60000
   done
 }
