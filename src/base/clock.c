@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
@@ -39,6 +40,14 @@ msec clock_earlier(msec a, msec b)
 msec clock_later(msec a, msec b)
 {
 	return a > b ? a : b;
+}
+
+void clock_advance(_Atomic(msec) *number, msec to)
+{
+	msec was = atomic_load(number);
+
+	while (to > was && !atomic_compare_exchange_weak(number, &was, to))
+		;
 }
 
 int clock_poll_timeout(msec deadline)

@@ -32,6 +32,10 @@ msec clock_after(msec now, msec span);
 msec clock_earlier(msec a, msec b);
 msec clock_later(msec a, msec b);
 
+/* Sets a number that others read and write at the same time to a later time,
+ * never back. */
+void clock_advance(_Atomic(msec) *number, msec to);
+
 /* A time-out for poll(2): what is left until the deadline, rounded so that
  * poll does not return early; -1 for CLOCK_NEVER. */
 int clock_poll_timeout(msec deadline);

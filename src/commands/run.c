@@ -1,13 +1,15 @@
 /* run.c - hold a lock around a command
  *
- * The order matters.  The lock is taken; then the command is started, while
- * there is no other thread; then the keeper, which renews the lease from its
- * own thread.  From there on this thread sleeps in one poll(2) until something
- * happens: a signal, a word from the keeper, the time for TERM or KILL, the
- * command's end.  The keeper has ended before the lock is released.
+ * The order matters.  The lock is taken; then the warden is forked, which
+ * starts the command, while there is no other thread; then the keeper, which
+ * renews the lease from its own thread.  From there on this thread sleeps in one
+ * poll(2) until something happens: a signal, a word from the keeper or the
+ * warden.  The keeper has ended before the lock is released.
  *
  * The command is told to stop, and then killed, before the lock can belong to
- * somebody else: TERM kill_after before the lease ends, KILL a moment before.
+ * somebody else.  That is the warden's work (warden.h), which needs nobody; this
+ * side says when the server has told of a loss, explains, and does that work
+ * only if the warden does not.
  */
 #include "base/duration.h"
 #include "base/escape.h"
@@ -17,40 +19,40 @@
 #include "commands/session.h"
 #include "lock/keeper.h"
 #include "process/child.h"
+#include "process/terminal.h"
+#include "process/warden.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* KILL comes so long before the lease ends, or TTL/20 if that is less: the
  * kernel needs a moment to end processes. */
-#define KILL_MARGIN    ((msec)50)
-#define KILL_AGAIN     ((msec)100)  /* after KILL, until the group is gone */
-#define GROUP_PATIENCE ((msec)1000) /* for members the kernel cannot end */
-#define LAST_RELEASE   ((msec)1000) /* giving back a lock that was lost */
-#define KILLS_MAX      20	    /* two seconds of them */
-#define BASENAME_MAX   64
-#define MADE_NAME_MAX  (BASENAME_MAX + 32)
+#define KILL_MARGIN   ((msec)50)
+#define ANSWER_MARGIN ((msec)500)  /* more than the warden needs for KILL */
+#define ENDING	      ((msec)3000) /* more than it needs for all the rest */
+#define LAST_RELEASE  ((msec)1000) /* giving back a lock that was lost */
+#define BASENAME_MAX  64
+#define MADE_NAME_MAX (BASENAME_MAX + 32)
 
 struct guard {
 	const struct options *options;
 	struct session *session;
 	struct signals *signals;
-	struct child child;
+	struct warden warden;
 	struct keeper *keeper;
 	int timer;
 
-	msec lease_end; /* as confirmed last */
 	bool lost;	/* decided once and for all */
 	bool troubled;	/* a renewal failed since the last that did not */
-	msec kill_at;	/* when stopping; else CLOCK_NEVER */
-	int kills;	/* sent so far */
-	bool ended;	/* the command itself */
-	bool beyond_us; /* it cannot be ended by us */
+	msec answer_by; /* when lost: the warden must have said more by then */
+	bool lent;	/* the terminal is the command's */
+	bool was_lent;	/* when it ended */
+	bool ended;	/* the command itself, or it is beyond us */
+	int status;	/* as wait(2) has it, when it has ended */
 };
 
 /* --- the lock's name and the command ---------------------------------- */
@@ -100,29 +102,14 @@ static char **command_of(const struct options *options, char *shell[4],
 
 /* --- losing the lock --------------------------------------------------- */
 
-/* Tells the command to stop, and sets the time when it is killed. */
-static void stop_command(struct guard *guard, msec kill_at)
-{
-	char buf[16];
-
-	if (guard->kill_at != CLOCK_NEVER)
-		return;
-	trace("sending %s to the command",
-	      signals_name(guard->options->signal, buf));
-	child_signal(&guard->child, guard->options->signal);
-	child_signal(&guard->child, SIGCONT);
-	guard->kill_at = kill_at;
-}
-
-static void lose(struct guard *guard, msec kill_at, const char *how)
+/* Says so.  answer_by: when the warden will have said more about its work. */
+static void lose(struct guard *guard, msec answer_by, const char *how)
 {
 	char name[REPORT_NAME_MAX];
 
-	if (guard->lost)
-		return;
 	guard->lost = true;
-	if (guard->options->stop_when_lost)
-		stop_command(guard, kill_at);
+	guard->answer_by =
+		guard->options->stop_when_lost ? answer_by : CLOCK_NEVER;
 	report_line("%s on '%s' was lost: %s; the command %s",
 		    report_name(name, guard->session->lock.name),
 		    servers_name(&guard->session->servers), how,
@@ -130,14 +117,26 @@ static void lose(struct guard *guard, msec kill_at, const char *how)
 						   : "goes on without it");
 }
 
-/* When KILL is due if the lock is lost now. */
-static msec kill_time(const struct guard *guard)
+/* The server says that the lock is not ours: nothing is to be waited for. */
+static void lose_at_once(struct guard *guard, const char *how)
 {
-	return clock_after(clock_now(), guard->options->kill_after);
+	char buf[16];
+
+	if (guard->lost)
+		return;
+	if (guard->options->stop_when_lost) {
+		trace("sending %s to the command",
+		      signals_name(guard->options->signal, buf));
+		warden_stop(&guard->warden);
+	}
+	lose(guard,
+	     clock_after(clock_now(),
+			 guard->options->kill_after + ANSWER_MARGIN),
+	     how);
 }
 
-/* The server says that the lock is not ours: nothing is to be waited for. */
-static void lose_at_once(struct guard *guard, const struct holder *holder)
+/* NULL: nobody holds it. */
+static void lose_to(struct guard *guard, const struct holder *holder)
 {
 	char how[REPORT_HOLDER_MAX + 32] = "it expired, or was deleted";
 	char who[REPORT_HOLDER_MAX];
@@ -145,34 +144,21 @@ static void lose_at_once(struct guard *guard, const struct holder *holder)
 	if (holder)
 		snprintf(how, sizeof(how), "it is held by %s",
 			 report_who(who, holder));
-	lose(guard, kill_time(guard), how);
-}
-
-static msec kill_margin(const struct guard *guard)
-{
-	msec share = guard->options->ttl / 20;
-
-	return share < KILL_MARGIN ? share : KILL_MARGIN;
-}
-
-/* When TERM is due if nothing is heard. */
-static msec stop_at(const struct guard *guard)
-{
-	msec margin = kill_margin(guard);
-
-	if (guard->options->kill_after > margin)
-		margin = guard->options->kill_after;
-	return guard->lease_end - margin;
+	lose_at_once(guard, how);
 }
 
 /* The keeper was told by the server. */
-static void lose_to(struct guard *guard, const struct keeper_report *report)
+static void hear_loss(struct guard *guard, const struct keeper_report *report)
 {
 	struct holder *holder = &guard->session->holder;
 
+	if (report->no_lock) {
+		lose_at_once(guard, report->text);
+		return;
+	}
 	if (!report->gone)
 		holder_set(holder, report->text, report->text_len);
-	lose_at_once(guard, report->gone ? NULL : holder);
+	lose_to(guard, report->gone ? NULL : holder);
 }
 
 static void hear_keeper(struct guard *guard)
@@ -183,9 +169,6 @@ static void hear_keeper(struct guard *guard)
 	while (keeper_next(guard->keeper, &report)) {
 		switch (report.news) {
 		case KEEPER_RENEWED:
-			/* We may have renewed ourselves since. */
-			if (report.lease_end > guard->lease_end)
-				guard->lease_end = report.lease_end;
 			guard->troubled = false;
 			break;
 		case KEEPER_TROUBLE:
@@ -199,52 +182,68 @@ static void hear_keeper(struct guard *guard)
 			guard->troubled = true;
 			break;
 		case KEEPER_LOST:
-			if (report.no_lock)
-				lose(guard, kill_time(guard), report.text);
-			else
-				lose_to(guard, &report);
+			hear_loss(guard, &report);
 			break;
 		}
 	}
 }
 
+/* --- the command ------------------------------------------------------- */
+
 /* rlock can do no more: what it may not signal, or the kernel cannot end, goes
  * on without the lock. */
-static void give_up(struct guard *guard, const char *why)
+static void give_up(struct guard *guard, pid_t pid, int errnum)
 {
 	char name[REPORT_NAME_MAX];
 
 	report_line("%s: cannot stop pid %ld: %s",
-		    report_name(name, guard->session->lock.name),
-		    (long)guard->child.pid, why);
-	guard->beyond_us = true;
+		    report_name(name, guard->session->lock.name), (long)pid,
+		    errnum ? strerror(errnum) : "it does not end");
+	guard->ended = true;
 }
 
-/* KILL, again and again until the command has ended. */
-static void kill_command(struct guard *guard, msec now)
+/* The warden is dead, or was silent when it should have spoken. */
+static void do_wardens_work(struct guard *guard, const char *why)
 {
-	trace("sending KILL to the command");
-	if (!child_signal(&guard->child, SIGKILL) && errno == EPERM)
-		give_up(guard, strerror(EPERM));
-	else if (++guard->kills > KILLS_MAX)
-		give_up(guard, "it does not end");
-	guard->kill_at = clock_after(now, KILL_AGAIN);
+	char name[REPORT_NAME_MAX];
+	pid_t pid;
+
+	guard->lost = guard->ended = true;
+	report_line("%s on '%s': the warden of the command %s; the command "
+		    "is killed",
+		    report_name(name, guard->session->lock.name),
+		    servers_name(&guard->session->servers), why);
+	pid = warden_take_over(&guard->warden);
+	if (pid)
+		give_up(guard, pid, errno);
 }
 
-/* What is due by the clock: TERM when the lease runs out unconfirmed, KILL
- * when it is about to end. */
+/* What is due by the clock, if the warden is silent. */
+static msec due(const struct guard *guard)
+{
+	if (guard->lost)
+		return guard->answer_by;
+	return warden_kills_at(&guard->warden) + guard->warden.terms.margin / 2;
+}
+
 static void watch_clock(struct guard *guard)
 {
-	msec now = clock_now();
-
-	if (!guard->lost && now >= stop_at(guard))
-		lose(guard, guard->lease_end - kill_margin(guard),
-		     "no renewal was confirmed in time");
-	if (now >= guard->kill_at)
-		kill_command(guard, now);
+	if (!guard->ended && clock_now() >= due(guard))
+		do_wardens_work(guard, "does not answer");
 }
 
-/* --- the command ------------------------------------------------------- */
+static void take_terminal(struct guard *guard)
+{
+	if (guard->lent)
+		terminal_take();
+	guard->lent = false;
+}
+
+static bool lend_terminal(struct guard *guard)
+{
+	guard->lent = terminal_lend(guard->warden.command);
+	return guard->lent;
+}
 
 /* After a stop of both: is the lock still ours? */
 static bool check_lock(struct guard *guard)
@@ -258,13 +257,13 @@ static bool check_lock(struct guard *guard)
 	outcome = lock_extend(lock, LOCK_EXTEND_ANEW, lock->ttl, CLOCK_NEVER,
 			      &left, holder, &err);
 	if (outcome == LOCK_OK) {
-		guard->lease_end = lock->lease_end;
+		clock_advance(guard->warden.lease_end, lock->lease_end);
 		return true;
 	}
 	if (outcome == LOCK_FAILED || outcome == LOCK_NO_LOCK)
-		lose(guard, kill_time(guard), err.text);
+		lose_at_once(guard, err.text);
 	else
-		lose_at_once(guard, outcome == LOCK_HELD ? holder : NULL);
+		lose_to(guard, outcome == LOCK_HELD ? holder : NULL);
 	return !guard->options->stop_when_lost;
 }
 
@@ -273,37 +272,58 @@ static bool check_lock(struct guard *guard)
  * shell sees the job stopped, and looks at the lock when it is continued. */
 static void pause_together(struct guard *guard, int signo)
 {
-	bool wants_terminal = signo == SIGTTIN || signo == SIGTTOU;
-	bool had_terminal = guard->child.lent;
+	bool wants_terminal = signo != SIGTSTP;
+	bool had_terminal = guard->lent;
 
-	if (signo != SIGTSTP && !wants_terminal)
-		return; /* somebody stopped the command alone */
-	child_take_terminal(&guard->child);
-	if (!wants_terminal || !child_lend_terminal(&guard->child)) {
+	take_terminal(guard);
+	if (!wants_terminal || !lend_terminal(guard)) {
 		/* In a group that cannot be stopped a command that wants the
 		 * terminal will never get it: it is told as the kernel tells
 		 * its like. */
 		if (!signals_pause(signo) && wants_terminal)
-			child_signal(&guard->child, SIGHUP);
+			warden_signal(&guard->warden, SIGHUP);
 		if (!check_lock(guard))
 			return;
 		if (had_terminal || wants_terminal)
-			child_lend_terminal(&guard->child);
+			lend_terminal(guard);
 	}
-	child_signal(&guard->child, SIGCONT);
+	warden_continue(&guard->warden);
 }
 
-static void reap(struct guard *guard)
+static void hear_report(struct guard *guard, const struct warden_report *report)
 {
-	enum child_event event;
-
-	while (!guard->ended &&
-	       (event = child_next(&guard->child)) != CHILD_NOTHING) {
-		if (event == CHILD_STOPPED)
-			pause_together(guard, WSTOPSIG(guard->child.status));
-		else
-			guard->ended = true;
+	switch (report->news) {
+	case WARDEN_PAUSED:
+		pause_together(guard, report->value);
+		break;
+	case WARDEN_LEASE_OVER:
+		if (!guard->lost)
+			lose(guard, due(guard),
+			     "no renewal was confirmed in time");
+		break;
+	case WARDEN_KILLING:
+		trace("KILL was sent to the command");
+		guard->answer_by = clock_after(clock_now(), ENDING);
+		break;
+	case WARDEN_CANNOT:
+		give_up(guard, report->pid, report->value);
+		break;
+	case WARDEN_ENDED:
+		guard->status = report->value;
+		guard->ended = true;
+		break;
+	default:
+		do_wardens_work(guard, "was killed");
+		break;
 	}
+}
+
+static void hear_warden(struct guard *guard)
+{
+	struct warden_report report;
+
+	while (!guard->ended && warden_next(&guard->warden, &report))
+		hear_report(guard, &report);
 }
 
 static void hear_signals(struct guard *guard)
@@ -312,12 +332,13 @@ static void hear_signals(struct guard *guard)
 	int signo;
 
 	while ((signo = signals_next(guard->signals)) != 0) {
-		if (signo == SIGCHLD)
+		if (signo == SIGCHLD) {
+			warden_reap_others(&guard->warden);
 			continue;
+		}
 		trace("passing on %s", signals_name(signo, buf));
-		child_signal(&guard->child, signo);
+		warden_signal(&guard->warden, signo);
 	}
-	reap(guard);
 }
 
 /* Sits beside the command until it has ended. */
@@ -325,34 +346,21 @@ static void watch(struct guard *guard)
 {
 	struct pollfd fds[] = {
 		{ .fd = guard->signals->fd, .events = POLLIN },
+		{ .fd = guard->warden.reports, .events = POLLIN },
 		{ .fd = keeper_fd(guard->keeper), .events = POLLIN },
 		{ .fd = guard->timer, .events = POLLIN },
 	};
 
-	while (!guard->ended && !guard->beyond_us) {
-		msec due = guard->lost ? guard->kill_at : stop_at(guard);
-
-		clock_timer_set(guard->timer, due);
+	while (!guard->ended) {
+		clock_timer_set(guard->timer, due(guard));
 		poll(fds, sizeof(fds) / sizeof(fds[0]), -1);
+		hear_signals(guard);
+		hear_warden(guard);
 		hear_keeper(guard);
 		watch_clock(guard);
-		hear_signals(guard);
 	}
-	child_take_terminal(&guard->child);
-}
-
-/* The command has ended because it was told to; what it left in its group must
- * be gone too. */
-static void sweep(struct guard *guard)
-{
-	if (guard->kill_at == CLOCK_NEVER || guard->beyond_us ||
-	    child_group_is_gone(&guard->child, guard->kill_at))
-		return;
-	if (!child_signal(&guard->child, SIGKILL) && errno == EPERM)
-		give_up(guard, strerror(EPERM));
-	else if (!child_group_is_gone(&guard->child,
-				      clock_after(clock_now(), GROUP_PATIENCE)))
-		give_up(guard, "it does not end");
+	guard->was_lent = guard->lent;
+	take_terminal(guard);
 }
 
 /* --- the end ----------------------------------------------------------- */
@@ -410,28 +418,36 @@ static int finish(struct guard *guard, int status)
 /* The command runs; from here on the keeper is needed. */
 static int guard_command(struct guard *guard, int *death)
 {
+	struct warden *warden = &guard->warden;
 	struct error err;
+	pid_t left;
 	int status;
 
-	guard->keeper = keeper_start(&guard->session->lock,
-				     guard->options->renew, &err);
-	guard->timer = guard->keeper ? clock_timer_open(&err) : -1;
-	if (guard->timer < 0) {
-		child_kill(&guard->child);
-		keeper_stop(guard->keeper);
+	guard->timer = clock_timer_open(&err);
+	guard->keeper = guard->timer < 0
+				? NULL
+				: keeper_start(&guard->session->lock,
+					       guard->options->renew,
+					       warden->lease_end, &err);
+	if (!guard->keeper) {
+		left = warden_take_over(warden);
+		if (left)
+			give_up(guard, left, errno);
+		take_terminal(guard);
+		warden_close(warden);
 		report_failure(guard->session->lock.name, &err);
 		session_give_back(guard->session);
 		return STATUS_SYSTEM;
 	}
 	watch(guard);
-	sweep(guard);
 	keeper_stop(guard->keeper);
 	close(guard->timer);
 	report_in_haste(false);
-	status = finish(guard, child_exit_status(guard->child.status));
+	status = finish(guard, child_exit_status(guard->status));
+	warden_close(warden);
 	if (status == STATUS_SIGNAL + SIGINT ||
 	    status == STATUS_SIGNAL + SIGQUIT)
-		*death = child_share_death(&guard->child);
+		*death = child_share_death(guard->status, guard->was_lent);
 	return status;
 }
 
@@ -445,10 +461,24 @@ static void export_lock(const struct lock *lock)
 	setenv("RLOCK_FENCE", fence, 1);
 }
 
-/* rlock itself may have been stopped since the lock was taken. */
-static bool still_time(const struct guard *guard, struct error *err)
+static struct warden_terms terms_of(const struct options *options)
 {
-	return clock_now() < stop_at(guard) ||
+	msec share = options->ttl / 20;
+
+	return (struct warden_terms){
+		.signal = options->signal,
+		.kill_after = options->kill_after,
+		.margin = share < KILL_MARGIN ? share : KILL_MARGIN,
+		.stop = options->stop_when_lost,
+		.lend = terminal_is_ours(),
+	};
+}
+
+/* rlock itself may have been stopped since the lock was taken. */
+static bool still_time(const struct lock *lock,
+		       const struct warden_terms *terms, struct error *err)
+{
+	return clock_now() < warden_stop_time(terms, lock->lease_end) ||
 	       error_set(err, STATUS_UNAVAILABLE,
 			 "the lease ran out before the command could start");
 }
@@ -461,21 +491,26 @@ static int run_under_lock(struct session *session, struct signals *signals,
 		.options = session->options,
 		.session = session,
 		.signals = signals,
-		.lease_end = session->lock.lease_end,
-		.kill_at = CLOCK_NEVER,
+		.answer_by = CLOCK_NEVER,
 		.timer = -1,
 	};
+	struct warden_terms terms = terms_of(session->options);
+	struct lock *lock = &session->lock;
 	struct error err;
 
 	session->servers.stop_fd = -1; /* signals are for the command now */
 	export_lock(&session->lock);
 	report_in_haste(true);
-	if (!signals_widen(signals, &err) || !still_time(&guard, &err) ||
-	    !child_start(&guard.child, argv, signals, &err)) {
+	if (!signals_widen(signals, &err) || !still_time(lock, &terms, &err) ||
+	    !warden_start(&guard.warden, argv, signals, &terms, lock->lease_end,
+			  &err)) {
+		if (terms.lend)
+			terminal_take();
 		report_in_haste(false);
 		session_give_back(session);
 		return report_failure(session->lock.name, &err);
 	}
+	guard.lent = terms.lend;
 	return guard_command(&guard, death);
 }
 

@@ -33,7 +33,8 @@ struct keeper {
 	int stop[2];	/* main closes [1]; the thread waits on [0] */
 	int reports[2]; /* the thread writes [1]; main reads [0] */
 	msec every;
-	struct servers servers; /* from here on the thread's own */
+	_Atomic(msec) *lease_end; /* for all to see */
+	struct servers servers;	  /* from here on the thread's own */
 	struct lock lock;
 	struct watch watch;
 	struct holder holder;
@@ -50,7 +51,6 @@ static void report(struct keeper *keeper, enum keeper_news news, bool no_lock,
 {
 	struct keeper_report r = {
 		.news = news,
-		.lease_end = keeper->lock.lease_end,
 		.gone = text == NULL,
 		.no_lock = no_lock,
 	};
@@ -123,6 +123,7 @@ static bool renew(struct keeper *keeper)
 		return false;
 	}
 	trace("renewed for %" PRId64 " ms", lock->ttl);
+	clock_advance(keeper->lease_end, lock->lease_end);
 	report(keeper, KEEPER_RENEWED, false, "", 0);
 	keeper->backoff = 0;
 	/* Redis 6 tells us of this very renewal: no reason to be calm then. */
@@ -218,7 +219,7 @@ static void close_pipes(struct keeper *keeper)
 }
 
 struct keeper *keeper_start(const struct lock *lock, msec every,
-			    struct error *err)
+			    _Atomic(msec) *lease_end, struct error *err)
 {
 	struct keeper *keeper = calloc(1, sizeof(*keeper));
 	int errnum = ENOMEM;
@@ -233,6 +234,7 @@ struct keeper *keeper_start(const struct lock *lock, msec every,
 		goto out;
 	}
 	keeper->every = every;
+	keeper->lease_end = lease_end;
 	servers_init(&keeper->servers, lock->servers->url,
 		     lock->servers->timeout, keeper->stop[0]);
 	keeper->lock = *lock;

@@ -1,8 +1,9 @@
 /* keeper.h - the thread inside `rlock run` that renews the lease
  *
  * The keeper owns its connection and shares nothing with the main thread but
- * two pipes: main closes one to end it, and reads its reports from the other.
- * So there is nothing to lock and nothing to race.  It connects only when the
+ * two pipes, one that main closes to end it and one with its reports, and one
+ * number, the end of the lease as confirmed last, which only grows.  So there is
+ * nothing to lock and nothing to race.  It connects only when the
  * command has lived for 20 ms: one that ends before costs nothing.
  *
  * It also watches the key (watch.h), where the server lets it: that the lock was
@@ -25,7 +26,7 @@
 struct keeper;
 
 enum keeper_news {
-	KEEPER_RENEWED, /* lease_end is new */
+	KEEPER_RENEWED, /* the end of the lease is a later one */
 	KEEPER_TROUBLE, /* a renewal failed: text says why; it tries again */
 	KEEPER_LOST,	/* the server says the lock is not ours; the keeper has
 			 * ended */
@@ -33,7 +34,6 @@ enum keeper_news {
 
 struct keeper_report {
 	enum keeper_news news;
-	msec lease_end;
 	bool gone;	 /* LOST: nobody has it, else a holder */
 	bool no_lock;	 /* LOST: the key is no lock any more: text says so */
 	char text[3500]; /* TROUBLE: the cause; LOST: the holder's token, cut */
@@ -42,9 +42,10 @@ struct keeper_report {
 
 /* Starts the thread; all signals must be blocked in the caller, so that they
  * are in the keeper too.  lock is copied, its servers' url must outlive the
- * keeper; every is the time between renewals.  NULL with STATUS_SYSTEM. */
+ * keeper, and so must lease_end; every is the time between renewals.  NULL with
+ * STATUS_SYSTEM. */
 struct keeper *keeper_start(const struct lock *lock, msec every,
-			    struct error *err);
+			    _Atomic(msec) *lease_end, struct error *err);
 
 /* Readable when there is a report. */
 int keeper_fd(const struct keeper *keeper);

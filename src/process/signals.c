@@ -106,6 +106,21 @@ bool signals_widen(struct signals *signals, struct error *err)
 			   "cannot make a descriptor for signals");
 }
 
+bool signals_narrow(struct signals *signals, const struct signals *old,
+		    struct error *err)
+{
+	sigset_t set;
+
+	*signals = *old;
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	signals->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals->fd >= 0)
+		return true;
+	return error_errno(err, STATUS_SYSTEM, errno,
+			   "cannot make a descriptor for signals");
+}
+
 int signals_next(struct signals *signals)
 {
 	struct signalfd_siginfo info;

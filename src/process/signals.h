@@ -32,6 +32,12 @@ void signals_close(struct signals *signals);
 /* From here on a command runs: also CHLD, CONT, WINCH and TSTP are taken. */
 bool signals_widen(struct signals *signals, struct error *err);
 
+/* In a process that rlock forked: CHLD alone is taken, on a descriptor of this
+ * process's own; all others stay blocked.  old is the parent's; the command
+ * starts from it as ever. */
+bool signals_narrow(struct signals *signals, const struct signals *old,
+		    struct error *err);
+
 /* The next signal that has come, 0 if none has.  Does not block. */
 int signals_next(struct signals *signals);
 

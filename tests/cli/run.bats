@@ -99,7 +99,7 @@ teardown() {
 
 @test "the token names rlock's own process and the TTL" {
   run -0 "$RLOCK" run -t 7s --owner me@here -m why "$K" \
-    sh -c 'echo "$PPID"; echo "$RLOCK_TOKEN"'
+    sh -c 'sed -n "s/^PPid:.//p" "/proc/$PPID/status"; echo "$RLOCK_TOKEN"'
 
   [[ ${lines[1]} == "rlock1:me@here:${lines[0]}:7000:"*":why:"* ]]
 }

@@ -414,7 +414,7 @@ os.execv(sys.argv[1], sys.argv[1:])' \
 
 @test "a command that may not be signalled is named, and the status is 79" {
   # What the kernel says of a command that has become another user's.
-  ASAN_OPTIONS=detect_leaks=0 start_job strace -qq -o trace -e trace=kill \
+  ASAN_OPTIONS=detect_leaks=0 start_job strace -f -qq -o trace -e trace=kill \
     -e inject=kill:error=EPERM "$RLOCK" run -t 600ms "$K" \
     sh -c 'echo $$ >pid; exec sleep 60'
   wait_until 10 'the command' [ -s pid ]
