@@ -85,7 +85,7 @@ $(BUILD)/unit/%: tests/unit/%.c $(filter-out $(BUILD)/main.o,$(objects))
 PYTHON ?= $(shell tests/lib/python.sh)
 JOBS ?= 2
 SUITES ?= bookworm trixie
-FILES ?= $(wildcard tests/cli/*.bats)
+FILES ?= $(wildcard tests/cli/*.bats tests/fault/*.bats)
 export RLOCK := $(abspath $(program))
 export PYTHON JOBS BUILD
 
@@ -103,8 +103,17 @@ check-unit: $(unit_tests)
 	@tests/lib/tap.sh run unit $(unit_tests)
 
 # With each kind of server there is.
+# Programs that tests run.
+$(BUILD)/tests/%: tests/lib/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -o $@ $<
+
+test_programs := $(patsubst tests/lib/%.c,$(BUILD)/tests/%,\
+	$(wildcard tests/lib/*.c))
+
 .PHONY: check-cli
-check-cli: $(program)
+check-cli: $(program) $(test_programs)
 	@tests/lib/tap.sh servers cli $(FILES)
 
 .PHONY: check-interop

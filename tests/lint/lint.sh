@@ -28,7 +28,7 @@ headers_alone() {
 }
 
 formatted() {
-  clang-format --dry-run -Werror src/*.c src/*/*.[ch] tests/unit/*.[ch] \
+  clang-format --dry-run -Werror src/*.c src/*/*.[ch] tests/*/*.[ch] \
     bench/*.c
 }
 
