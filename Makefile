@@ -4,7 +4,7 @@
 #   make check                    install what is missing, pass every test
 #   make demo                     the same, and see it at work
 #   make install PREFIX=/usr      with DESTDIR for packagers
-#   make lint, bench, dist, check-fresh, clean
+#   make lint, bench, bench-loss, dist, check-fresh, clean
 #
 # V=1 shows the commands.#
 # WERROR=1 turns warnings into errors.  SAN=address,undefined or SAN=thread
@@ -162,6 +162,11 @@ $(BUILD)/bench/%: bench/%.c
 .PHONY: bench
 bench: $(program) $(BUILD)/bench/alternate $(BUILD)/bench/bare
 	@$(PYTHON) -B bench/bench.py
+
+# How late a command ends that lost its lock; fails if it ended too late.
+.PHONY: bench-loss
+bench-loss: $(program) $(test_programs)
+	@ROUNDS=$(ROUNDS) $(PYTHON) -B bench/loss.py
 
 # --- install -------------------------------------------------------------
 

@@ -12,21 +12,7 @@ load ../lib/common
 
 setup_file() {
   start_server
-  # All that a command may do to its processes, each way with a name. The last
-  # one is the command itself.
-  cat >"$BATS_FILE_TMPDIR/grove" <<'END'
-kind=$1
-tick() { "$TICK" "$PWD/ticks" "$1" "$kind" & }
-tick group
-sh -c "timeout 99 '$TICK' '$PWD/ticks' timeout $kind; true" &
-setsid "$TICK" "$PWD/ticks" session "$kind" &
-(setsid sh -c "'$TICK' '$PWD/ticks' daemon $kind & exit" &)
-bash -mc "'$TICK' '$PWD/ticks' job $kind & wait" &
-RLOCK_NAME='' RLOCK_TOKEN='' "$RLOCK" run -t 60s "$K-inner" -- \
-  "$TICK" "$PWD/ticks" nested "$kind" &
-exec "$TICK" "$PWD/ticks" command "$kind"
-END
-  export GROVE=$BATS_FILE_TMPDIR/grove
+  export GROVE=$BATS_TEST_DIRNAME/../lib/grove.sh
   export TICK="${BUILD_TESTS:=$(dirname "$RLOCK")/tests}/tick"
   export WEDGE="$BUILD_TESTS/wedge"
 }
