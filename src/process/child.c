@@ -4,6 +4,7 @@
 #include "base/escape.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -11,11 +12,12 @@
 #include <unistd.h>
 
 /* The life of the new process up to the command.  The parent is suspended
- * meanwhile and shares its memory (vfork): only system calls here, and what is
- * written to failure is there for the parent. */
+ * meanwhile and shares its memory (vfork): only system calls here. */
 static void become_command(char *const argv[], const struct signals *signals,
-			   pid_t parent, bool lend, volatile int *failure)
+			   pid_t parent, bool lend, int failure)
 {
+	int errnum;
+
 	setpgid(0, 0);
 	/* The kernel forgets this when a set-uid program is executed. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -25,23 +27,43 @@ static void become_command(char *const argv[], const struct signals *signals,
 		tcsetpgrp(0, getpid()); /* TTOU is blocked */
 	signals_restore(signals);
 	execvp(argv[0], argv);
-	*failure = errno;
+	errnum = errno;
+	if (write(failure, &errnum, sizeof(errnum)) < 0)
+		_exit(STATUS_SYSTEM);
 	_exit(STATUS_NOT_FOUND);
 }
 
-pid_t child_start(char *const argv[], const struct signals *signals, bool lend)
+static pid_t spawn(char *const argv[], const struct signals *signals, bool lend,
+		   int failure)
 {
-	volatile int failure = 0;
 	pid_t parent = getpid();
 	pid_t pid = vfork();
 
 	if (pid == 0)
-		become_command(argv, signals, parent, lend, &failure);
-	if (pid > 0 && failure) {
+		become_command(argv, signals, parent, lend, failure);
+	return pid;
+}
+
+pid_t child_start(char *const argv[], const struct signals *signals, bool lend)
+{
+	int failure[2];
+	int errnum = 0;
+	pid_t pid;
+
+	if (pipe2(failure, O_CLOEXEC))
+		return -1;
+	pid = spawn(argv, signals, lend, failure[1]);
+	if (pid < 0)
+		errnum = errno;
+	close(failure[1]);
+	/* Close-on-exec ends the pipe when the command runs. */
+	if (pid > 0 && read(failure[0], &errnum, sizeof(errnum)) ==
+			       (ssize_t)sizeof(errnum)) {
 		waitpid(pid, NULL, 0);
 		pid = 0;
-		errno = failure;
 	}
+	close(failure[0]);
+	errno = errnum;
 	return pid;
 }
 
