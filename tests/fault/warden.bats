@@ -122,6 +122,7 @@ warden_pid() {
 
   job_ends 79
   all_dead
+  grep -q '^got .* command TERM$' ticks
 }
 
 @test "[26] with -s the signal asked for comes first" {
@@ -168,6 +169,21 @@ warden_pid() {
   job_ends 79
   [ "$(cli GET "$K")" = somebody ]
   (($(cli PTTL "$K") > 30000))
+}
+
+@test "[28] with all of rlock's group stopped, the command is gone before the key expires" {
+  # In a session of its own, so that its group is not that of the tests.
+  start_grove stubborn -t 2s -k 200ms -- setsid
+  kill -STOP -- "-$(run_pid)"
+  local end
+  end=$(expiry)
+
+  wait_until 10 'the lock to expire' is_free "$K"
+  all_dead
+  (($(last_tick) < end))
+
+  kill -CONT "$JOB"
+  job_ends 79
 }
 
 @test "[28] with rlock wedged under a debugger, all of it is gone before the key expires" {
@@ -281,6 +297,8 @@ warden_pid() {
 
   job_ends 79
   all_dead
+  # Alive, and not a dead one that nobody has waited for.
+  grep -q '^State:.S' "/proc/$(<older)/status"
   kill "$(<older)"
 }
 
