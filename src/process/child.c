@@ -28,8 +28,8 @@ static void become_command(char *const argv[], const struct signals *signals,
 	signals_restore(signals);
 	execvp(argv[0], argv);
 	errnum = errno;
-	if (write(failure, &errnum, sizeof(errnum)) < 0)
-		_exit(STATUS_SYSTEM);
+	while (write(failure, &errnum, sizeof(errnum)) < 0 && errno == EINTR)
+		;
 	_exit(STATUS_NOT_FOUND);
 }
 
@@ -57,8 +57,10 @@ pid_t child_start(char *const argv[], const struct signals *signals, bool lend)
 		errnum = errno;
 	close(failure[1]);
 	/* Close-on-exec ends the pipe when the command runs. */
-	if (pid > 0 && read(failure[0], &errnum, sizeof(errnum)) ==
-			       (ssize_t)sizeof(errnum)) {
+	while (pid > 0 && read(failure[0], &errnum, sizeof(errnum)) < 0 &&
+	       errno == EINTR)
+		;
+	if (pid > 0 && errnum) {
 		waitpid(pid, NULL, 0);
 		pid = 0;
 	}

@@ -83,16 +83,33 @@ static void reap_all_but(pid_t keep)
 	}
 }
 
+/* One message of a pipe that does not block: its size, 0 at the end, -1. */
+static ssize_t take(int fd, void *message, size_t size)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, message, size);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+/* A pipe that is full means that who reads it sleeps, and its silence will tell;
+ * there is nothing to wait for. */
+static void put(int fd, const void *message, size_t size)
+{
+	while (write(fd, message, size) < 0 && errno == EINTR)
+		;
+}
+
 /* --- the warden's own process ------------------------------------------- */
 
-/* A pipe that is full means that rlock sleeps; there is nothing to wait for. */
 static void report(const struct ward *ward, enum warden_news news, int value,
 		   pid_t pid)
 {
 	struct warden_report r = { .news = news, .value = value, .pid = pid };
 
-	if (write(ward->reports, &r, sizeof(r)) < 0)
-		return;
+	put(ward->reports, &r, sizeof(r));
 }
 
 static _Noreturn void end(const struct ward *ward, enum warden_news news,
@@ -259,7 +276,7 @@ static void hear_orders(struct ward *ward)
 	ssize_t n = -1;
 
 	while (!ward->alone &&
-	       (n = read(ward->orders, &order, sizeof(order))) ==
+	       (n = take(ward->orders, &order, sizeof(order))) ==
 		       (ssize_t)sizeof(order))
 		follow(ward, &order);
 	if (!ward->alone && n == 0)
@@ -357,9 +374,7 @@ static void send_order(const struct warden *warden, enum order_kind kind,
 {
 	struct order order = { .kind = kind, .signo = signo };
 
-	/* If it is dead or stopped, its silence will tell. */
-	if (write(warden->orders, &order, sizeof(order)) < 0)
-		return;
+	put(warden->orders, &order, sizeof(order));
 }
 
 void warden_signal(struct warden *warden, int signo)
@@ -384,7 +399,7 @@ msec warden_kills_at(const struct warden *warden)
 
 bool warden_next(struct warden *warden, struct warden_report *report)
 {
-	ssize_t n = read(warden->reports, report, sizeof(*report));
+	ssize_t n = take(warden->reports, report, sizeof(*report));
 
 	if (n == 0)
 		*report = (struct warden_report){ .news = WARDEN_DEAD };
@@ -470,10 +485,10 @@ static bool hear_start(struct warden *warden, const char *file,
 		       struct error *err)
 {
 	struct pollfd fd = { .fd = warden->reports, .events = POLLIN };
-	struct warden_report report = { .news = WARDEN_DEAD };
+	struct warden_report report;
 
-	poll(&fd, 1, -1);
-	warden_next(warden, &report);
+	while (!warden_next(warden, &report))
+		poll(&fd, 1, -1);
 	switch (report.news) {
 	case WARDEN_STARTED:
 		warden->command = report.pid;
