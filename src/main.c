@@ -112,7 +112,7 @@ static int run_command(const struct command_row *row, int argc, char **argv,
 			options_print_help(&row->help);
 		else
 			print_version();
-		status = report_flush() ? STATUS_OK : STATUS_IO;
+		status = report_flush(NULL) ? STATUS_OK : STATUS_IO;
 	} else {
 		report_open(options.quiet, options.verbose);
 		status = row->main(&options, death);
@@ -156,7 +156,7 @@ static int run(int argc, char **argv, int *death)
 			    report_name(shown, word));
 		return STATUS_USAGE;
 	}
-	return report_flush() ? STATUS_OK : STATUS_IO;
+	return report_flush(NULL) ? STATUS_OK : STATUS_IO;
 }
 
 int main(int argc, char **argv)

@@ -54,7 +54,7 @@ static int hand_over(const struct session *session)
 		print_json(lock);
 	else
 		printf("%s\n", lock->token.text);
-	return report_flush() ? STATUS_OK : STATUS_IO;
+	return report_flush(lock->name) ? STATUS_OK : STATUS_IO;
 }
 
 /* Nobody renews a plain lock, so who did not choose a TTL is told. */

@@ -32,7 +32,7 @@ static int conclude(const struct session *session, enum lock_outcome outcome,
 		print_json(session, outcome == LOCK_OK	   ? "released"
 				    : outcome == LOCK_GONE ? "gone"
 							   : "taken");
-		if (!report_flush())
+		if (!report_flush(session->lock.name))
 			return STATUS_IO;
 	}
 	return status;

@@ -417,10 +417,18 @@ void json_end(struct json *json)
 	fputs("}\n", json->to);
 }
 
-bool report_flush(void)
+bool report_flush(const char *name)
 {
-	if (fflush(stdout) == 0 && !ferror(stdout))
+	char shown[REPORT_NAME_MAX] = "";
+	const char *why = "some of it is lost"; /* earlier, nobody knows why */
+
+	if (fflush(stdout))
+		why = strerror(errno);
+	else if (!ferror(stdout))
 		return true;
-	report_line("cannot write to standard output: %s", strerror(errno));
+	if (name)
+		report_name(shown, name);
+	report_line("%s%scannot write to standard output: %s", shown,
+		    name ? ": " : "", why);
 	return false;
 }

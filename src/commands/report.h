@@ -100,7 +100,8 @@ void json_object_begin(struct json *json); /* an element of an array */
 void json_object_end(struct json *json);
 void json_end(struct json *json);
 
-/* Flushes stdout.  False, reported, if what was written did not arrive. */
-bool report_flush(void);
+/* Flushes stdout.  False, reported for the lock of that name (NULL: of none), if
+ * what was written did not arrive. */
+bool report_flush(const char *name);
 
 #endif

@@ -242,7 +242,7 @@ int session_print_lease(const struct session *session, msec left)
 	else
 		json_number(&json, "expires_in_ms", left);
 	json_end(&json);
-	return report_flush() ? STATUS_OK : STATUS_IO;
+	return report_flush(session->lock.name) ? STATUS_OK : STATUS_IO;
 }
 
 int session_extend(struct session *session, enum lock_extend_mode mode,

@@ -392,7 +392,7 @@ static int show(struct session *session)
 	status = look_at_all(session, all ? (const char *const *)all : o->names,
 			     all != NULL, &report);
 	table_print(&report.table);
-	if (!report_flush())
+	if (!report_flush(NULL))
 		status = STATUS_IO;
 	if (status == STATUS_OK)
 		status = conclude(session, &report);

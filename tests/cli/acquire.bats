@@ -599,14 +599,14 @@ print(o["fence"])' "$K" "$(cli GET "$K")"
 @test "stdout on a full device: 74, and the lock is free again" {
   run -74 sh -c '"$RLOCK" acquire "$1" >/dev/full' sh "$K"
 
-  [ "$output" = 'rlock: cannot write to standard output: No space left on device' ]
+  [ "$output" = "rlock: '$K': cannot write to standard output: No space left on device" ]
   is_free "$K"
 }
 
 @test "stdout closed: 74, and the lock is free again" {
   run -74 sh -c '"$RLOCK" acquire "$1" >&-' sh "$K"
 
-  [ "$output" = 'rlock: cannot write to standard output: Bad file descriptor' ]
+  [ "$output" = "rlock: '$K': cannot write to standard output: Bad file descriptor" ]
   is_free "$K"
 }
 

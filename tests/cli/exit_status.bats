@@ -50,7 +50,7 @@ teardown() { stop_jobs; }
 @test "74: stdout cannot be written" {
   run -74 bash -c '"$RLOCK" acquire "$1" >/dev/full' bash "$K"
 
-  [ "$output" = 'rlock: cannot write to standard output: No space left on device' ]
+  [ "$output" = "rlock: '$K': cannot write to standard output: No space left on device" ]
   is_free "$K"
 }
 

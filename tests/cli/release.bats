@@ -441,6 +441,6 @@ EOF
   "$RLOCK" acquire --token t "$K"
   run -74 sh -c '"$RLOCK" release --json --token t "$1" >/dev/full' sh "$K"
 
-  [ "$output" = 'rlock: cannot write to standard output: No space left on device' ]
+  [ "$output" = "rlock: '$K': cannot write to standard output: No space left on device" ]
   is_free "$K"
 }
