@@ -5,6 +5,7 @@
 #include "commands/report.h"
 #include "process/signals.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -65,9 +66,10 @@ static void print_version(void)
 	printf("rlock %s\n", RLOCK_VERSION);
 }
 
-/* A descriptor below 3 that is closed would be the next socket.  What fills the
- * hole closes on exec: the command finds it as it was. */
-static void fill_holes(void)
+/* A descriptor below 3 that is closed would be the next socket, and what is
+ * written to stdout would go to the server.  What fills the hole closes on exec:
+ * the command finds it as it was. */
+static bool fill_holes(struct error *err)
 {
 	int fd;
 
@@ -75,7 +77,10 @@ static void fill_holes(void)
 		if (fcntl(fd, F_GETFD) < 0 &&
 		    open("/dev/null", (fd ? O_RDONLY : O_WRONLY) | O_CLOEXEC) <
 			    0)
-			return;
+			return error_errno(err, STATUS_SYSTEM, errno,
+					   "cannot open '/dev/null' in place "
+					   "of a stream that is closed");
+	return true;
 }
 
 /* Was --export meant?  Asked when the arguments could not be read. */
@@ -99,11 +104,12 @@ static void print_failure(int status)
 static int run_command(const struct command_row *row, int argc, char **argv,
 		       int *death)
 {
-	struct options options;
+	struct options options = { .export = false };
 	struct error err;
 	int status = STATUS_OK;
 
-	if (!options_read(&options, &row->help, argc, argv, &err)) {
+	if (!fill_holes(&err) ||
+	    !options_read(&options, &row->help, argc, argv, &err)) {
 		options.export = row->help.command == COMMAND_ACQUIRE &&
 				 asks_for_export(argc, argv);
 		status = report_failure(NULL, &err);
@@ -164,7 +170,6 @@ int main(int argc, char **argv)
 	int death = 0;
 	int status;
 
-	fill_holes();
 	status = run(argc, argv, &death);
 	if (death)
 		signals_raise(death);
