@@ -74,11 +74,20 @@ enum fate servers_call(struct servers *servers, const struct request *req,
 		       msec limit, msec *sent, struct reply **reply,
 		       struct error *err)
 {
+	bool fresh;
+	enum fate fate;
+
 	/* A connection that the server closed while nobody looked would take
 	 * our bytes all the same, and leave the outcome in doubt. */
 	if (servers->conn && !conn_is_quiet(servers->conn))
 		servers_hang_up(servers);
-	return exchange(servers, &servers->conn, req, limit, sent, reply, err);
+	fresh = !servers->conn;
+	fate = exchange(servers, &servers->conn, req, limit, sent, reply, err);
+	/* It was closed since; nothing has gone out, so a new one may do. */
+	if (fate == FATE_UNSENT && !fresh && !servers->conn && !err->stopped)
+		fate = exchange(servers, &servers->conn, req, limit, sent,
+				reply, err);
+	return fate;
 }
 
 enum fate servers_call_ear(struct servers *servers, const struct request *req,
