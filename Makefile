@@ -109,8 +109,15 @@ $(BUILD)/tests/%: tests/lib/%.c
 	$(call say,CC,$@)
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -o $@ $<
 
-test_programs := $(patsubst tests/lib/%.c,$(BUILD)/tests/%,\
-	$(wildcard tests/lib/*.c))
+# What they preload, without a sanitizer, whatever the program has.
+$(BUILD)/tests/%.so: tests/lib/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -fPIC -shared -o $@ $<
+
+preloaded := $(BUILD)/tests/clocks.so
+test_programs := $(preloaded) $(filter-out $(preloaded:.so=),\
+	$(patsubst tests/lib/%.c,$(BUILD)/tests/%,$(wildcard tests/lib/*.c)))
 
 .PHONY: check-cli
 check-cli: $(program) $(test_programs)

@@ -58,7 +58,7 @@ teardown() { stop_jobs; }
 
 @test "waiting for an answer that fails is done again" {
   start_proxy
-  RLOCK_URL=$PROXY_URL
+  export RLOCK_URL=$PROXY_URL
   proxy delay 20 replies
   fails 0 poll,ppoll error=EINTR acquire
   fails 0 poll,ppoll error=ENOMEM acquire
