@@ -22,6 +22,7 @@ setup() {
 
 teardown() {
   kill -CONT "$(server_pid)"
+  : >end
   stop_jobs
 }
 
@@ -30,6 +31,12 @@ teardown() {
 clocks() {
   echo "$1 $2 ${3-0}" >"$CLOCKS.new"
   mv "$CLOCKS.new" "$CLOCKS"
+}
+
+# Waits for the job started last, which may hang if it is wrong.
+ends() {
+  wait_until 30 'rlock to end' is_gone "$JOB"
+  job_ends "$1"
 }
 
 # rlock with these clocks.
@@ -85,7 +92,7 @@ waits_on() {
   wait_until 10 'rlock to be in line' in_line
   clocks "$1" 0
 
-  job_ends 75
+  ends 75
   (($(now_ms) - begin >= 1490))
   (($(now_ms) - begin <= 6000))
 }
@@ -101,7 +108,7 @@ waits_on() {
   clocks "-$DAY" 0
   cli DEL "$K"
 
-  job_ends 0
+  ends 0
   [ "$(<"$JOB_OUT")" = "$(cli GET "$K")" ]
 }
 
@@ -117,7 +124,7 @@ keeps_lock() {
   cli GET "$K" >after
   : >end
 
-  job_ends 0
+  ends 0
   cmp before after
   [ ! -s "$JOB_ERR" ]
   is_free "$K"
@@ -160,7 +167,7 @@ stopped_after_suspend() {
   begin=$(now_ms)
   clocks 0 3600000
 
-  job_ends 79
+  ends 79
   (($(now_ms) - begin <= 4000))
   is_gone "$(<pid)"
   [ "$(head -n 1 "$JOB_ERR")" = "rlock: '$K' on '$RLOCK_URL' was lost: no renewal was confirmed in time; the command is stopped" ]
@@ -188,7 +195,7 @@ stopped_after_suspend() {
   wait_until 10 'the command to be stopped' is_gone "$(<pid)"
   proxy go
 
-  job_ends 79
+  ends 79
   [ "$(cli GET "$K")" = other ]
 }
 
@@ -199,7 +206,7 @@ stopped_after_suspend() {
   is_held "$K"
   : >end
 
-  job_ends 0
+  ends 0
   [ ! -s "$JOB_ERR" ]
 }
 
@@ -209,7 +216,7 @@ stopped_after_suspend() {
   wait_until 10 'the loss to be told' grep -q 'goes on without it' "$JOB_ERR"
   : >end
 
-  job_ends 79
+  ends 79
 }
 
 @test "[19] [38] an answer that comes after a suspend longer than the lease is no success" {
@@ -222,7 +229,7 @@ stopped_after_suspend() {
   clocks 0 3600000
   proxy go
 
-  job_ends 69
+  ends 69
   [ ! -s "$JOB_OUT" ]
   [ "$(<"$JOB_ERR")" = "rlock: '$K': '$PROXY_URL' answered after the lease had ended" ]
   is_free "$K"
@@ -237,7 +244,7 @@ stopped_after_suspend() {
   clocks 0 15000
   proxy go
 
-  job_ends 0
+  ends 0
   [ "$(<"$JOB_OUT")" = "$(cli GET "$K")" ]
 }
 
@@ -247,7 +254,7 @@ stopped_after_suspend() {
   wait_until 10 'rlock to be in line' in_line
   clocks 0 7200000
 
-  job_ends 75
+  ends 75
 }
 
 @test "[17] [38] a lock that is free after a suspend longer than the wait is taken" {
@@ -261,7 +268,7 @@ stopped_after_suspend() {
   clocks 0 7200000
   proxy go
 
-  job_ends 0
+  ends 0
 }
 
 # --- the server's clock ------------------------------------------------------
@@ -331,7 +338,7 @@ one_fence() {
   sleep 3 # more than the TTL
   : >end
 
-  job_ends 0
+  ends 0
   [ ! -s "$JOB_ERR" ]
   # A renewal sets what is left anew, so nothing of the day is added.
   [ "$(own_cli apart EXISTS "$K")" = 0 ]
@@ -344,7 +351,7 @@ one_fence() {
   wait_until 10 'the command' [ -s pid ]
   clocks "$DAY" 0
 
-  job_ends 79
+  ends 79
   is_gone "$(<pid)"
   grep -q "'$K' on '$RLOCK_URL' was lost: it expired, or was deleted" "$JOB_ERR"
 }
@@ -358,7 +365,7 @@ one_fence() {
   clocks "-$DAY" 0
   own_cli apart DEL "$K"
 
-  job_ends 0
+  ends 0
 }
 
 # --- clocks apart ------------------------------------------------------------
@@ -387,7 +394,7 @@ one_fence() {
   wait_until 10 'rlock to be in line' in_line
   clocks 7200000 7200000
   cli DEL "$K"
-  job_ends 0
+  ends 0
 
   run -75 shifted acquire -n "$K"
   [[ $output =~ "is held by bob (pid "[0-9]+") for "[0-9]+m?"s, expires in" ]]
