@@ -6,6 +6,7 @@
 # shellcheck disable=SC2153 # JOB comes from start_job
 
 load ../lib/common
+load ../lib/faults
 
 DAY=86400000
 
@@ -169,7 +170,7 @@ stopped_after_suspend() {
 
   ends 79
   (($(now_ms) - begin <= 4000))
-  is_gone "$(<pid)"
+  is_dead "$(<pid)"
   [ "$(head -n 1 "$JOB_ERR")" = "rlock: '$K' on '$RLOCK_URL' was lost: no renewal was confirmed in time; the command is stopped" ]
 }
 
@@ -192,7 +193,7 @@ stopped_after_suspend() {
   proxy hold
   cli SET "$K" other
   clocks 0 3600000
-  wait_until 10 'the command to be stopped' is_gone "$(<pid)"
+  wait_until 10 'the command to be stopped' is_dead "$(<pid)"
   proxy go
 
   ends 79
@@ -352,7 +353,7 @@ one_fence() {
   clocks "$DAY" 0
 
   ends 79
-  is_gone "$(<pid)"
+  is_dead "$(<pid)"
   grep -q "'$K' on '$RLOCK_URL' was lost: it expired, or was deleted" "$JOB_ERR"
 }
 

@@ -66,6 +66,9 @@ struck_rlock() {
     END { exit !struck }' trace
 }
 
+# A process that nobody has reaped yet is dead all the same.
+is_dead() { ! grep -s '^State:' "/proc/$1/status" | grep -qv Z; }
+
 # Status 0: it is done.
 is_done() {
   case $1 in
@@ -100,7 +103,7 @@ is_undone() {
   'acquire') [ ! -s out ] ;;
   'acquire -f') [ ! -e token ] ;;
   'acquire --export') [ "$(<out)" = "(exit $STATUS)" ] ;;
-  'run' | 'run that renews') [ ! -e ran ] && { [ ! -s pid ] || is_gone "$(<pid)"; } ;;
+  'run' | 'run that renews') [ ! -e ran ] && { [ ! -s pid ] || is_dead "$(<pid)"; } ;;
   'run of nothing') : ;;
   # What could not be written may be there in part.
   *) [ ! -s out ] || [ "$STATUS" = 74 ] ;;
