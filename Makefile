@@ -135,6 +135,29 @@ check-line: $(program)
 		HANDOVERS=$(or $(HANDOVERS),5000) \
 		tests/lib/tap.sh servers line tests/line/order.py tests/line/line.py
 
+# Many runs at once while everything around them fails, for SOAK seconds;
+# tests/soak/soak.py says what EVENTS there are.  SEED= repeats a run.
+SOAK ?= 60
+CLIENTS ?= 24
+
+.PHONY: soak
+soak: $(program) $(BUILD)/soak/section
+	@SOAK=$(SOAK) CLIENTS=$(CLIENTS) SEED=$(SEED) EVENTS=$(EVENTS) \
+		SECTION=$(abspath $(BUILD)/soak/section) \
+		$(PYTHON) -B tests/soak/soak.py
+
+.PHONY: check-soak
+check-soak: $(program) $(BUILD)/soak/section
+	@SOAK=$(SOAK) CLIENTS=$(CLIENTS) SEED=$(SEED) EVENTS=$(EVENTS) \
+		SECTION=$(abspath $(BUILD)/soak/section) \
+		PYTHONDONTWRITEBYTECODE=1 tests/lib/tap.sh run soak \
+		tests/soak/soak.py
+
+$(BUILD)/soak/section: tests/soak/section.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -o $@ $<
+
 # The unit tests, and each command once, under valgrind.
 .PHONY: check-valgrind
 check-valgrind: $(program) $(unit_tests)

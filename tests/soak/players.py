@@ -1,0 +1,296 @@
+"""players.py - who takes part: servers, wires that fail, and runs of rlock"""
+
+import asyncio
+import collections
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+from checker import MS, S, now
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "line"))
+
+from resp import Client
+from waiters import RLOCK, SERVER, Job
+
+SECTION = os.environ.get("SECTION") or str(
+    pathlib.Path(RLOCK).parent / "soak/section"
+)
+PROXY = str(HERE.parent / "lib/proxy.py")
+
+WIRES = ["delay", "hold", "drop", "cut", "split", "refuse"]
+COMMANDS = ["deaf", "child", "setsid", "timeout", "nested", "untidy"]
+INNER = "n"  # at the end of the number of a run inside another one
+TTL_MAX = 2000  # ms
+MARGIN = 50 * MS  # so long before the end of its lease a command is killed
+
+
+def spread(rng, least, most):
+    """Between the two, each order of magnitude as likely as the other."""
+    return least * (most / least) ** rng.random()
+
+
+class Troubles:
+    """When something was not as it should be."""
+
+    def __init__(self):
+        self.past = collections.deque(maxlen=200)  # (begin, end)
+        self.present = []
+
+    def begin(self):
+        self.present.append(now())
+
+    def end(self):
+        self.past.append((self.present.pop(0), now()))
+
+    def between(self, begin, end):
+        return any(start <= end for start in self.present) or any(
+            start <= end and stop >= begin for start, stop in self.past
+        )
+
+
+class Server:
+    """A real server on a Unix socket."""
+
+    def __init__(self, number, dir):
+        self.number = number
+        self.dir = dir
+        self.path = f"{dir}/s{number}"
+        self.process = None
+        self.client = None
+        self.lock = asyncio.Lock()  # for the client
+        self.troubles = Troubles()
+
+    async def ask(self, *commands):
+        async with self.lock:
+            return await self.client.many(*commands)
+
+    async def start(self):
+        self.process = subprocess.Popen(
+            [SERVER, "--port", "0", "--unixsocket", self.path, "--save", ""]
+            + ["--appendonly", "no", "--dir", self.dir],
+            stdin=subprocess.DEVNULL,
+            stdout=open(self.path + ".log", "ab"),
+            stderr=subprocess.STDOUT,
+        )
+        while self.process.poll() is None:
+            try:
+                opened = await asyncio.open_unix_connection(self.path)
+                self.client = Client(*opened)
+                await self.client("PING")
+                return
+            except (OSError, EOFError):
+                await asyncio.sleep(0.005)
+        raise RuntimeError(f"{SERVER} does not start")
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    async def restart(self, gap):
+        """Without its data."""
+        self.end()
+        await asyncio.sleep(gap)
+        await self.start()
+
+    def end(self):
+        if self.client:
+            self.client.close()
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+class Wire:
+    """A proxy on the way from one slot to its server."""
+
+    def __init__(self, number, server, dir, note):
+        self.path = f"{dir}/w{number}"
+        self.note = note
+        self.troubles = Troubles()
+        control, answer = self.path + ".control", self.path + ".answer"
+        os.mkfifo(control)
+        os.mkfifo(answer)
+        self.control = os.open(control, os.O_RDWR | os.O_NONBLOCK)
+        self.answer = os.open(answer, os.O_RDWR | os.O_NONBLOCK)
+        self.process = subprocess.Popen(
+            [sys.executable, PROXY, self.path, server.path, control, answer]
+        )
+        asyncio.get_running_loop().add_reader(self.answer, self.hear)
+
+    def hear(self):
+        said = os.read(self.answer, 4096).decode()
+        if set(said.split()) != {"ok"}:
+            raise RuntimeError(f"the proxy says: {said}")
+
+    def tell(self, *words):
+        os.write(self.control, (" ".join(words) + "\n").encode())
+
+    async def spoil(self, rng, kind):
+        """Fails for a while."""
+        way = rng.choice(["requests", "replies", "both", "both"])
+        which = rng.choice(["", "", "", "1", "2", "2+"])
+        time = spread(rng, 10, TTL_MAX * 1.5) / 1000
+        milliseconds = str(int(spread(rng, 1, 500)))
+        also = rng.random() < 0.5
+        self.note(f"{kind} {way} {which} {time * 1000:.0f} ms")
+        self.troubles.begin()
+        if kind == "cut":
+            self.tell("cut", which)
+        else:
+            if kind == "delay":
+                self.tell("delay", milliseconds, way, which)
+            elif kind == "refuse":
+                self.tell("refuse")
+                if also:
+                    self.tell("cut")
+            else:
+                self.tell(kind, way, which)
+            await asyncio.sleep(time)
+            # A wire that has lost something is of no use any more.
+            if kind == "drop" or also:
+                self.tell("cut", which)
+            self.tell("accept" if kind == "refuse" else "go")
+            self.note(f"{kind} is over")
+        self.troubles.end()
+
+    def mend(self):
+        self.tell("go")
+        self.tell("accept")
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Run(Job):
+    """One `rlock run` of a slot, and what was done to it."""
+
+    def __init__(self, slot, number, rng, kinds):
+        self.number = f"r{number}"
+        self.slot = slot
+        self.signals = set()  # sent to rlock itself
+        self.own = rng.choice([0, 0, 3, 42])
+        self.stopped = 0  # how often SIGSTOP is in force
+        self.disturbed = False  # something was done to it
+        self.over = None  # when it has ended
+        kind = rng.choice(["plain", *sorted(kinds - {"deaf"})])
+        deaf = "deaf" in kinds and rng.random() < 0.2
+        self.tidy = kind != "untidy"
+        self.ttl = rng.randrange(1000, TTL_MAX + 1)
+        self.kill_after = rng.randrange(100, 301)
+        self.command = self.make_command(rng, kind, deaf)
+        self.options = self.make_options(rng)
+        super().__init__(
+            slot,
+            f"{self.number}.err",
+            *["run", *self.options, slot.name, "--", *self.command],
+            news=asyncio.Event(),
+            SOAK_RUN=self.number,
+            SOAK_INNER=self.number + INNER,
+        )
+
+    def make_options(self, rng):
+        options = self.lease()
+        limit = rng.choice(["-n", "-w", "-w", "", "", ""])
+        self.limited = limit != ""
+        if limit == "-w":
+            limit += f"{int(spread(rng, 100, 10000))}ms"
+        if limit:
+            options.append(limit)
+        if rng.random() < 0.5:
+            options.append(f"--renew={rng.choice([50, 100, 200, 300])}ms")
+        if rng.random() < 0.7:
+            options.append(f"--timeout={int(spread(rng, 100, 5000))}ms")
+        if rng.random() < 0.3:
+            options.append(f"--message=number {self.number}")
+        if rng.random() < 0.3:
+            options.append("--on-lost=stop")
+        return options
+
+    def lease(self):
+        return ["-v", f"-t{self.ttl}ms", f"-k{self.kill_after}ms"]
+
+    def make_command(self, rng, kind, deaf):
+        log = self.slot.log
+        length = str(int(spread(rng, 20, 600)))
+        long = str(int(spread(rng, 20, 600)))
+        front = rng.random() < 0.5
+        flags = ["-d"] if deaf else []
+        body = [SECTION, *flags, log, length, str(self.own)]
+        witness = [SECTION, "-w", log, long, "0"]
+        deaf_witness = ["setsid", SECTION, "-w", "-d", *witness[2:]]
+        if kind == "child":
+            return body + witness
+        if kind == "setsid":
+            return body + ["setsid", *witness]
+        if kind == "timeout":
+            if front:
+                return ["timeout", "20", *body]
+            return body + ["timeout", "20", *witness]
+        if kind == "untidy" and front:
+            # A shell that does not become the command.
+            return ["sh", "-c", '"$@"; exit $?', "sh", *body]
+        if kind == "untidy":
+            return [SECTION, "-u", *body[1 + len(flags) :], *deaf_witness]
+        if kind == "nested" and self.slot.inner:
+            name, inner_log = self.slot.inner
+            inner = [SECTION, "-o", log, inner_log, long, "0"]
+            return body + (
+                [RLOCK, "run", *self.lease(), "-w2s", name, "--", *inner]
+            )
+        return body
+
+    def on_end(self):
+        super().on_end()
+        self.over = now()
+
+    def describe(self):
+        end = f"ended with {self.status}" if self.status is not None else "runs"
+        sent = ", ".join(signal.Signals(n).name for n in sorted(self.signals))
+        return (
+            f"{self.number} (pid {self.pid}, slot {self.slot.number}) {end}"
+            f"{', was sent ' + sent if sent else ''}: rlock run "
+            + " ".join([*self.options, self.slot.name, "--", *self.command])
+        )
+
+
+class Slot:
+    """Who runs rlock again and again, over a wire of its own."""
+
+    def __init__(self, number, name, log, server, dir, note):
+        self.number = number
+        self.name = name
+        self.log = log
+        self.server = server
+        self.dir = dir
+        self.inner = None  # a lock for runs inside, and its log
+        self.run = None
+        self.wire = Wire(number, server, dir, lambda text: note(self, text))
+
+    def environment(self):
+        """What Job asks its server for."""
+        clean = {k: v for k, v in os.environ.items() if k[:6] != "RLOCK_"}
+        return clean | {"RLOCK_URL": f"unix://{self.wire.path}"}
+
+    async def ready(self):
+        while not os.path.exists(self.wire.path):
+            await asyncio.sleep(0.01)
+
+
+def alive(process):
+    return process.poll() is None
+
+
+def bound(run, lost, quiet):
+    """Until when a command may be in that lost its lock: what the lease allows;
+    if nothing was in the way, 100 ms and the time for KILL."""
+    lease = lost + run.ttl * MS - MARGIN
+    soon = lost + 100 * MS
+    for troubles in run.slot.wire.troubles, run.slot.server.troubles:
+        quiet = quiet and not troubles.between(lost - 2 * S, soon)
+    if run.disturbed or not quiet:
+        return lease
+    return min(lease, soon + run.kill_after * MS)
