@@ -38,12 +38,12 @@ class Troubles:
 
     def __init__(self):
         self.past = collections.deque(maxlen=200)  # (begin, end)
-        self.present = []
+        self.present = []  # when they began
 
-    def begin(self):
+    def __enter__(self):
         self.present.append(now())
 
-    def end(self):
+    def __exit__(self, *_):
         self.past.append((self.present.pop(0), now()))
 
     def between(self, begin, end):
@@ -103,6 +103,25 @@ class Server:
             self.process.wait()
 
 
+class Failure:
+    """How a wire fails; drawn beforehand."""
+
+    def __init__(self, rng, kinds, least):
+        self.kind = rng.choice(kinds)
+        self.way = rng.choice(["requests", "replies", "both", "both"])
+        self.which = rng.choice(["", "", "", "1", "2", "2+"])
+        self.time = spread(rng, least, 1.5 * TTL_MAX / 1000)
+        self.delay = str(int(spread(rng, 1, 500)))
+        self.cut = rng.random() < 0.5
+
+    def __str__(self):
+        cut = ", cut" if self.cut else ""
+        return (
+            f"{self.kind} {self.way} {self.which or 'all'}"
+            f" {self.time * 1000:.0f} ms{cut}"
+        )
+
+
 class Wire:
     """A proxy on the way from one slot to its server."""
 
@@ -128,33 +147,24 @@ class Wire:
     def tell(self, *words):
         os.write(self.control, (" ".join(words) + "\n").encode())
 
-    async def spoil(self, rng, kind):
-        """Fails for a while."""
-        way = rng.choice(["requests", "replies", "both", "both"])
-        which = rng.choice(["", "", "", "1", "2", "2+"])
-        time = spread(rng, 10, TTL_MAX * 1.5) / 1000
-        milliseconds = str(int(spread(rng, 1, 500)))
-        also = rng.random() < 0.5
-        self.note(f"{kind} {way} {which} {time * 1000:.0f} ms")
-        self.troubles.begin()
-        if kind == "cut":
-            self.tell("cut", which)
-        else:
-            if kind == "delay":
-                self.tell("delay", milliseconds, way, which)
-            elif kind == "refuse":
+    async def fail(self, plan):
+        """For a while."""
+        self.note(str(plan))
+        with self.troubles:
+            if plan.kind == "delay":
+                self.tell("delay", plan.delay, plan.way, plan.which)
+            elif plan.kind == "refuse":
                 self.tell("refuse")
-                if also:
-                    self.tell("cut")
-            else:
-                self.tell(kind, way, which)
-            await asyncio.sleep(time)
-            # A wire that has lost something is of no use any more.
-            if kind == "drop" or also:
-                self.tell("cut", which)
-            self.tell("accept" if kind == "refuse" else "go")
-            self.note(f"{kind} is over")
-        self.troubles.end()
+                if plan.cut:
+                    self.tell("cut", plan.which)
+            elif plan.kind != "cut":
+                self.tell(plan.kind, plan.way, plan.which)
+            await asyncio.sleep(0 if plan.kind == "cut" else plan.time)
+            # A connection that has lost something is of no use any more.
+            if plan.cut or plan.kind in ("cut", "drop"):
+                self.tell("cut", plan.which)
+            self.mend()
+        self.note(f"{plan.kind} is over")
 
     def mend(self):
         self.tell("go")
@@ -216,6 +226,8 @@ class Run(Job):
     def make_command(self, rng, kind, deaf):
         log = self.slot.log
         length = str(int(spread(rng, 20, 600)))
+        if rng.random() < 0.1:  # longer than a lease
+            length = str(rng.randrange(TTL_MAX, 2 * TTL_MAX))
         long = str(int(spread(rng, 20, 600)))
         front = rng.random() < 0.5
         flags = ["-d"] if deaf else []

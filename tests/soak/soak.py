@@ -51,6 +51,7 @@ from players import (
     SECTION,
     TTL_MAX,
     WIRES,
+    Failure,
     Run,
     Server,
     Slot,
@@ -69,6 +70,7 @@ OUTSIDE = {"a": "b"}  # runs of the first may have one of the second inside
 
 # Mean seconds between two of a kind.
 WIRE_EVERY = 5
+HOLDER_EVERY = 2
 PROCESS_EVERY = 0.7
 PAUSE_EVERY = 10
 LOSS_EVERY = 1.5
@@ -206,9 +208,22 @@ class Soak:
         await slot.ready()
         while kinds:
             await asyncio.sleep(rng.expovariate(1 / WIRE_EVERY))
-            kind = rng.choice(kinds)
-            self.count(kind)
-            await slot.wire.spoil(rng, kind)
+            failure = Failure(rng, kinds, 0.01)
+            self.count(failure.kind)
+            await slot.wire.fail(failure)
+
+    async def holders(self, name):
+        """Wires fail for long while somebody is in."""
+        rng = self.rng(f"holder {name}")
+        kinds = [kind for kind in WIRES if kind in self.events]
+        while kinds:
+            await asyncio.sleep(rng.expovariate(1 / HOLDER_EVERY))
+            failure = Failure(rng, kinds, 0.5)
+            self.read()
+            run = self.runs.get(self.ledgers[name].holder())
+            if run and run.status is None:
+                self.count(f"{failure.kind} for a holder")
+                await run.slot.wire.fail(failure)
 
     async def processes(self):
         rng = self.rng("processes")
@@ -271,13 +286,12 @@ class Soak:
             seconds = spread(rng, 0.01, 3)
             self.count("pause")
             self.note(f"server {server.number} stops {seconds * 1000:.0f} ms")
-            server.troubles.begin()
-            server.signal(signal.SIGSTOP)
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                server.signal(signal.SIGCONT)
-            server.troubles.end()
+            with server.troubles:
+                server.signal(signal.SIGSTOP)
+                try:
+                    await asyncio.sleep(seconds)
+                finally:
+                    server.signal(signal.SIGCONT)
             self.note(f"server {server.number} goes on")
 
     # --- locks that are lost -----------------------------------------------
@@ -416,6 +430,7 @@ class Soak:
         lookers += [task(self.keys(server)) for server in self.servers]
         troubles = [task(self.processes()), task(self.lose())]
         troubles += [task(self.wires(slot)) for slot in self.slots]
+        troubles += [task(self.holders(name)) for name in LOCKS]
         troubles += [task(self.pauses(server)) for server in self.servers]
         end = now() + self.options.seconds * S
         while now() < end and sum(self.findings.values()) < ENOUGH:
