@@ -4,6 +4,7 @@
 #   make check                    install what is missing, pass every test
 #   make demo                     the same, and see it at work
 #   make install PREFIX=/usr      with DESTDIR for packagers
+#   make soak SOAK=3600 SEED=7    run many at once while everything fails
 #   make lint, bench, bench-loss, dist, check-fresh, clean
 #
 # V=1 shows the commands.#
@@ -74,7 +75,7 @@ $(BUILD)/unit/%: tests/unit/%.c $(filter-out $(BUILD)/main.o,$(objects))
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests/unit $(CPPFLAGS) $(ALL_LDFLAGS) -o $@ \
 		$(filter %.c %.o,$^) $(LDLIBS)
 
--include $(objects:.o=.d) $(unit_tests:=.d)
+-include $(objects:.o=.d) $(unit_tests:=.d) $(BUILD)/soak/pairs.d
 
 # --- tests ---------------------------------------------------------------
 #
@@ -135,28 +136,35 @@ check-line: $(program)
 		HANDOVERS=$(or $(HANDOVERS),5000) \
 		tests/lib/tap.sh servers line tests/line/order.py tests/line/line.py
 
-# Many runs at once while everything around them fails, for SOAK seconds;
-# tests/soak/soak.py says what EVENTS there are.  SEED= repeats a run.
-SOAK ?= 60
-CLIENTS ?= 24
+# Many runs at once while everything around them fails, for SOAK=60 seconds;
+# tests/soak/soak.py says what else there is.  SEED= repeats a run.
+soak_parts := $(program) $(BUILD)/soak/section $(BUILD)/soak/pairs
 
 .PHONY: soak
-soak: $(program) $(BUILD)/soak/section
-	@SOAK=$(SOAK) CLIENTS=$(CLIENTS) SEED=$(SEED) EVENTS=$(EVENTS) \
-		SECTION=$(abspath $(BUILD)/soak/section) \
-		$(PYTHON) -B tests/soak/soak.py
+soak: $(soak_parts)
+	@$(PYTHON) -B tests/soak/soak.py
+
+# Very many short runs and pairs of acquire and release; check-soak has fewer.
+.PHONY: soak-runs
+soak-runs: $(soak_parts)
+	@RUNS=$(or $(RUNS),10000) PAIRS=$(or $(PAIRS),100000) \
+		bats tests/soak/many.bats
 
 .PHONY: check-soak
-check-soak: $(program) $(BUILD)/soak/section
-	@SOAK=$(SOAK) CLIENTS=$(CLIENTS) SEED=$(SEED) EVENTS=$(EVENTS) \
-		SECTION=$(abspath $(BUILD)/soak/section) \
-		PYTHONDONTWRITEBYTECODE=1 tests/lib/tap.sh run soak \
-		tests/soak/soak.py
+check-soak: $(soak_parts)
+	@JOBS=1 PYTHONDONTWRITEBYTECODE=1 \
+		tests/lib/tap.sh run soak tests/soak/many.bats tests/soak/soak.py
 
 $(BUILD)/soak/section: tests/soak/section.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -o $@ $<
+
+$(BUILD)/soak/pairs: tests/soak/pairs.c $(filter-out $(BUILD)/main.o,$(objects))
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests/unit $(CPPFLAGS) $(ALL_LDFLAGS) -o $@ \
+		$(filter %.c %.o,$^) $(LDLIBS)
 
 # The unit tests, and each command once, under valgrind.
 .PHONY: check-valgrind
