@@ -38,6 +38,7 @@ import time
 ROOM = 1 << 20  # bytes held in one direction before the sender must wait
 APART = 0.0001  # seconds between two bytes that are split
 WAYS = ("requests", "replies")
+ALL = range(1, sys.maxsize)  # connections
 
 
 class Mistake(Exception):
@@ -190,6 +191,8 @@ class Proxy:
                 flow.obey(self.rules)
                 if kind == "go" and rule.covers(flow):
                     flow.let_go()
+        if kind == "go" and ways == WAYS and which == ALL:
+            self.rules.clear()
 
     def cut(self, which):
         for connection in self.connections[:]:
@@ -335,7 +338,7 @@ def scope(words):
     """WAY and WHICH, as a tuple of ways and a range of numbers."""
     words = list(words)
     ways = WAYS
-    which = range(1, sys.maxsize)
+    which = ALL
     if words and words[0] in WAYS + ("both",):
         way = words.pop(0)
         ways = WAYS if way == "both" else (way,)

@@ -25,7 +25,6 @@ WIRES = ["delay", "hold", "drop", "cut", "split", "refuse"]
 COMMANDS = ["deaf", "child", "setsid", "timeout", "nested", "untidy"]
 INNER = "n"  # at the end of the number of a run inside another one
 TTL_MAX = 2000  # ms
-MARGIN = 50 * MS  # so long before the end of its lease a command is killed
 
 
 def spread(rng, least, most):
@@ -128,6 +127,7 @@ class Wire:
     def __init__(self, number, server, dir, note):
         self.path = f"{dir}/w{number}"
         self.note = note
+        self.lock = asyncio.Lock()  # one failure at a time
         self.troubles = Troubles()
         control, answer = self.path + ".control", self.path + ".answer"
         os.mkfifo(control)
@@ -149,22 +149,26 @@ class Wire:
 
     async def fail(self, plan):
         """For a while."""
-        self.note(str(plan))
-        with self.troubles:
-            if plan.kind == "delay":
-                self.tell("delay", plan.delay, plan.way, plan.which)
-            elif plan.kind == "refuse":
-                self.tell("refuse")
-                if plan.cut:
-                    self.tell("cut", plan.which)
-            elif plan.kind != "cut":
-                self.tell(plan.kind, plan.way, plan.which)
-            await asyncio.sleep(0 if plan.kind == "cut" else plan.time)
-            # A connection that has lost something is of no use any more.
-            if plan.cut or plan.kind in ("cut", "drop"):
+        async with self.lock:
+            self.note(str(plan))
+            with self.troubles:
+                await self.spoil(plan)
+            self.note(f"{plan.kind} is over")
+
+    async def spoil(self, plan):
+        if plan.kind == "delay":
+            self.tell("delay", plan.delay, plan.way, plan.which)
+        elif plan.kind == "refuse":
+            self.tell("refuse")
+            if plan.cut:
                 self.tell("cut", plan.which)
-            self.mend()
-        self.note(f"{plan.kind} is over")
+        elif plan.kind != "cut":
+            self.tell(plan.kind, plan.way, plan.which)
+        await asyncio.sleep(0 if plan.kind == "cut" else plan.time)
+        # A connection that has lost something is of no use any more.
+        if plan.cut or plan.kind in ("cut", "drop"):
+            self.tell("cut", plan.which)
+        self.mend()
 
     def mend(self):
         self.tell("go")
@@ -296,13 +300,9 @@ def alive(process):
     return process.poll() is None
 
 
-def bound(run, lost, quiet):
-    """Until when a command may be in that lost its lock: what the lease allows;
-    if nothing was in the way, 100 ms and the time for KILL."""
-    lease = lost + run.ttl * MS - MARGIN
-    soon = lost + 100 * MS
-    for troubles in run.slot.wire.troubles, run.slot.server.troubles:
-        quiet = quiet and not troubles.between(lost - 2 * S, soon)
-    if run.disturbed or not quiet:
-        return lease
-    return min(lease, soon + run.kill_after * MS)
+def is_quiet(run, begin, end):
+    """Was nothing in the way of a run in that time?"""
+    return not run.disturbed and not any(
+        troubles.between(begin, end)
+        for troubles in (run.slot.wire.troubles, run.slot.server.troubles)
+    )

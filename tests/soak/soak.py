@@ -44,7 +44,7 @@ import sys
 import tempfile
 import time
 
-from checker import MS, S, Ledger, judge, now
+from checker import MS, NOT_OURS, S, Ledger, judge, now
 from players import (
     COMMANDS,
     INNER,
@@ -56,7 +56,7 @@ from players import (
     Server,
     Slot,
     alive,
-    bound,
+    is_quiet,
     spread,
 )
 from waiters import RLOCK, prepare
@@ -153,7 +153,7 @@ class Soak:
         recent = [e for e in self.diary if e[0] > now() - 6 * S]
         said += [f"  {when} {text}" for when, text in recent]
         late = [e for e in self.lags if e[0] > now() - 6 * S]
-        said += [f"  {when} woken up {us / MS:.0f} ms late" for when, us in late]
+        said += [f"  {when} woken {us / MS:.0f} ms late" for when, us in late]
         print("# " + "\n".join(said).replace("\n", "\n# "), flush=True)
 
     # --- the runs ----------------------------------------------------------
@@ -188,7 +188,10 @@ class Soak:
         ledger = self.ledgers[run.slot.name]
         ledger.read()
         self.statuses[run.status] += 1
-        wrong = judge(run, ledger.sections.get(run.number))
+        section = ledger.sections.get(run.number)
+        wrong = judge(run, section)
+        if not wrong and self.hides_loss(run, section):
+            wrong = f"status {run.status}, but the lock was lost"
         if wrong:
             self.report("status", f"{run.number}: {wrong}", ledger)
         old = self.started - 20 * self.options.clients
@@ -318,16 +321,37 @@ class Soak:
                 if lock == name or kind != "del" and number == server.number:
                     self.losses[lock].append((begin, now(), kind))
 
-    def excuse(self, name, section):
-        """(When its lock was lost, until when it may be in), or None."""
-        run = self.runs.get(section.run.rstrip(INNER))
+    def loss(self, name, section):
+        """The first one of its lock, or None."""
         # The fence is the server's time when it was taken.
         taken = section.fence - (time.time_ns() // 1000 - now())
-        lost = [loss for loss in self.losses[name] if loss[1] >= taken - MS]
-        if not run or not lost:
+        losses = self.losses[name]
+        return next((loss for loss in losses if loss[1] >= taken - MS), None)
+
+    def excuse(self, name, section):
+        """(When its lock was lost, until when it may be in), or None.  That is
+        as long as its lease lasts; if nothing is in the way, it is told to
+        stop within 100 ms."""
+        run = self.runs.get(section.run.rstrip(INNER))
+        loss = self.loss(name, section)
+        if not run or not loss:
             return None
-        _, end, kind = lost[0]
-        return end, bound(run, end, quiet=kind != "restart")
+        _, lost, kind = loss
+        lease = lost + run.ttl * MS
+        soon = lost + 100 * MS
+        if kind == "restart" or not is_quiet(run, lost - 2 * S, soon):
+            return lost, lease
+        return lost, min(lease, soon + run.kill_after * MS)
+
+    def hides_loss(self, run, section):
+        """Does it end as if its lock had been its own throughout?"""
+        loss = section and self.loss(run.slot.name, section)
+        return (
+            loss
+            and run.status != NOT_OURS
+            and loss[1] < section.last
+            and is_quiet(run, loss[0] - 2 * S, now())
+        )
 
     # --- looking on --------------------------------------------------------
 
@@ -373,8 +397,10 @@ class Soak:
     def check_leavings(self):
         for pid, number in ours(self.id):
             run = self.runs.get(number)
-            over = run and run.over
-            if over and now() > over + LINGER and pid not in self.lingering:
+            over = run.over if run else 0
+            if over is None or now() < over + LINGER:
+                continue
+            if pid not in self.lingering:
                 self.lingering.add(pid)
                 self.report("process", f"{pid} is left of {number}")
 
@@ -391,6 +417,7 @@ class Soak:
 
     async def go(self):
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self.broken)
         for number in signal.SIGTERM, signal.SIGINT:
             loop.add_signal_handler(number, asyncio.current_task().cancel)
         self.servers = [Server(n, self.dir) for n in sorted({*LOCKS.values()})]
@@ -406,6 +433,9 @@ class Soak:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self.clean_up()
+
+    def broken(self, _, context):
+        self.report("broken", str(context.get("exception", context)))
 
     def make_slots(self):
         names = list(LOCKS)
@@ -441,6 +471,7 @@ class Soak:
         await self.drain(players)
         for server in self.servers:
             await self.forget(server)
+        await asyncio.sleep(LINGER / S)
         self.read()
         self.check_leavings()
         self.see_to(players + lookers)
