@@ -100,25 +100,21 @@ class Ledger:
         self.entered = when
         if not self.top or fence > self.top.fence:
             self.top, self.top_line = section, line
-        elif fence < self.top.fence:
-            self.wrong("fence", f"{line}\nafter: {self.top_line}")
 
     def overlap(self, section, line, when):
+        text = f"{line}\nafter: {self.top_line}"
         bound = self.excuse(self.name, section)
-        if bound is not None:
+        if bound:
             lost, latest = bound
             self.longest = max(self.longest, when - lost)
             if when <= latest:
                 self.excused += 1
                 return
-        if section.reported:
-            return
-        section.reported = True
-        self.wrong(
-            "overlap",
-            f"{line}\nafter: {self.top_line}"
-            + (f"\nlost at {bound[0]}, in until {bound[1]}" if bound else ""),
-        )
+            text += f"\nlost at {lost}, may be in until {latest}"
+        if not section.reported:
+            section.reported = True
+            entering = line.startswith("enter")
+            self.wrong("fence" if entering else "overlap", text)
 
     def wrong(self, kind, text):
         self.report(kind, f"lock {self.name}: {text}", self)

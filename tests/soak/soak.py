@@ -59,7 +59,7 @@ from players import (
     is_quiet,
     spread,
 )
-from waiters import RLOCK, prepare
+from waiters import RLOCK, instant, prepare
 
 SIGNALS = {"term": signal.SIGTERM, "int": signal.SIGINT, "hup": signal.SIGHUP}
 PROCESSES = ["kill", "stop", *SIGNALS, "switch"]
@@ -93,6 +93,11 @@ CLAIMS = {
 }
 
 
+# A lock was taken away from its holder, between begin and end; at: the same by
+# the server's clock.
+Loss = collections.namedtuple("Loss", "at begin end kind")
+
+
 class Soak:
     def __init__(self, options):
         self.options = options
@@ -106,7 +111,7 @@ class Soak:
         self.diary = collections.deque(maxlen=3000)  # (when, text)
         self.lags = collections.deque(maxlen=1000)  # (when, us)
         self.worst_lag = 0
-        self.losses = {name: [] for name in LOCKS}  # (begin, end, how)
+        self.losses = {name: [] for name in LOCKS}
         self.runs = {}  # number -> Run; ended ones are forgotten in the end
         self.started = 0
         self.lingering = set()  # reported
@@ -309,24 +314,24 @@ class Soak:
             server = self.servers[LOCKS[name]]
             self.count(kind)
             self.note(f"{kind} of {name}, server {server.number}")
-            begin = now()
+            gap = spread(rng, 0.01, 1)
+            begin, at = now(), time.time_ns() // 1000
             if kind == "restart":
-                await server.restart(spread(rng, 0.01, 1))
-            elif kind == "flush":
-                await server.ask(["FLUSHALL"])
+                await server.restart(gap)
             else:
-                await server.ask(["DEL", name])
+                words = ["FLUSHALL"] if kind == "flush" else ["DEL", name]
+                answers = await server.ask(["MULTI"], ["TIME"], words, ["EXEC"])
+                at = instant(answers[-1][0])
             self.note(f"{kind} is done")
             for lock, number in LOCKS.items():
                 if lock == name or kind != "del" and number == server.number:
-                    self.losses[lock].append((begin, now(), kind))
+                    self.losses[lock].append(Loss(at, begin, now(), kind))
 
     def loss(self, name, section):
         """The first one of its lock, or None."""
-        # The fence is the server's time when it was taken.
-        taken = section.fence - (time.time_ns() // 1000 - now())
+        # The fence is the server's time, too, when it was taken.
         losses = self.losses[name]
-        return next((loss for loss in losses if loss[1] >= taken - MS), None)
+        return next((loss for loss in losses if loss.at > section.fence), None)
 
     def excuse(self, name, section):
         """(When its lock was lost, until when it may be in), or None.  That is
@@ -336,12 +341,13 @@ class Soak:
         loss = self.loss(name, section)
         if not run or not loss:
             return None
-        _, lost, kind = loss
-        lease = lost + run.ttl * MS
-        soon = lost + 100 * MS
-        if kind == "restart" or not is_quiet(run, lost - 2 * S, soon):
-            return lost, lease
-        return lost, min(lease, soon + run.kill_after * MS)
+        lease = loss.end + run.ttl * MS
+        soon = loss.end + 100 * MS
+        if loss.kind == "restart" or not is_quiet(
+            run, loss.begin - 2 * S, soon
+        ):
+            return loss.end, lease
+        return loss.end, min(lease, soon + run.kill_after * MS)
 
     def hides_loss(self, run, section):
         """Does it end as if its lock had been its own throughout?"""
@@ -349,8 +355,8 @@ class Soak:
         return (
             loss
             and run.status != NOT_OURS
-            and loss[1] < section.last
-            and is_quiet(run, loss[0] - 2 * S, now())
+            and loss.end < section.last
+            and is_quiet(run, loss.begin - 2 * S, now())
         )
 
     # --- looking on --------------------------------------------------------
