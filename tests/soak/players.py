@@ -32,6 +32,13 @@ def spread(rng, least, most):
     return least * (most / least) ** rng.random()
 
 
+def duration(rng):
+    """Of a section, in ms: mostly short, sometimes longer than a lease."""
+    if rng.random() < 0.12:
+        return str(rng.randrange(TTL_MAX, 2 * TTL_MAX))
+    return str(int(spread(rng, 20, 600)))
+
+
 class Troubles:
     """When something was not as it should be."""
 
@@ -193,6 +200,7 @@ class Run(Job):
         kind = rng.choice(["plain", *sorted(kinds - {"deaf"})])
         deaf = "deaf" in kinds and rng.random() < 0.2
         self.tidy = kind != "untidy"
+        self.nests = False
         self.ttl = rng.randrange(1000, TTL_MAX + 1)
         self.kill_after = rng.randrange(100, 301)
         self.command = self.make_command(rng, kind, deaf)
@@ -229,14 +237,11 @@ class Run(Job):
 
     def make_command(self, rng, kind, deaf):
         log = self.slot.log
-        length = str(int(spread(rng, 20, 600)))
-        if rng.random() < 0.1:  # longer than a lease
-            length = str(rng.randrange(TTL_MAX, 2 * TTL_MAX))
-        long = str(int(spread(rng, 20, 600)))
+        length, child_length = duration(rng), duration(rng)
         front = rng.random() < 0.5
         flags = ["-d"] if deaf else []
         body = [SECTION, *flags, log, length, str(self.own)]
-        witness = [SECTION, "-w", log, long, "0"]
+        witness = [SECTION, "-w", log, child_length, "0"]
         deaf_witness = ["setsid", SECTION, "-w", "-d", *witness[2:]]
         if kind == "child":
             return body + witness
@@ -253,7 +258,8 @@ class Run(Job):
             return [SECTION, "-u", *body[1 + len(flags) :], *deaf_witness]
         if kind == "nested" and self.slot.inner:
             name, inner_log = self.slot.inner
-            inner = [SECTION, "-o", log, inner_log, long, "0"]
+            inner = [SECTION, "-o", log, inner_log, child_length, "0"]
+            self.nests = True
             return body + (
                 [RLOCK, "run", *self.lease(), "-w2s", name, "--", *inner]
             )

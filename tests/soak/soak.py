@@ -21,7 +21,8 @@ $EVENTS) fixes what each does; what comes of it depends on the processes.
 
   the wires      delay hold drop cut split refuse
   rlock          kill stop term int hup, and switch: kill -9 of its second
-                 process, which guards the command
+                 process, which guards the command; inner: kill and stop of a
+                 nested run, too
   the servers    pause
   the commands   deaf to signals, with a child, with one in a session of its own
                  (setsid) or under timeout(1), with a nested run, untidy (leave
@@ -64,14 +65,14 @@ from waiters import RLOCK, instant, prepare
 SIGNALS = {"term": signal.SIGTERM, "int": signal.SIGINT, "hup": signal.SIGHUP}
 PROCESSES = ["kill", "stop", *SIGNALS, "switch"]
 LOSSES = ["del", "flush", "restart"]
-EVENTS = [*WIRES, *PROCESSES, "pause", *COMMANDS]
+EVENTS = [*WIRES, *PROCESSES, "inner", "pause", *COMMANDS]
 LOCKS = {"a": 0, "b": 0, "c": 1}  # and their servers
 OUTSIDE = {"a": "b"}  # runs of the first may have one of the second inside
 
 # Mean seconds between two of a kind.
 WIRE_EVERY = 5
-HOLDER_EVERY = 2
-PROCESS_EVERY = 0.7
+HOLDER_EVERY = 3
+PROCESS_EVERY = 0.5
 PAUSE_EVERY = 10
 LOSS_EVERY = 1.5
 
@@ -239,7 +240,8 @@ class Soak:
         while kinds:
             await asyncio.sleep(rng.expovariate(1 / PROCESS_EVERY))
             kind = rng.choice(kinds)
-            holding = rng.random() < 0.6
+            holding = rng.random() < 0.7
+            inner = rng.random() < 0.7
             lucky = rng.random()
             time = stop_time(rng)
             runs = self.alive()
@@ -247,8 +249,28 @@ class Soak:
                 self.read()
                 holders = {led.holder() for led in self.ledgers.values()}
                 runs = [run for run in runs if run.number in holders]
-            if runs:
-                self.hit(runs[int(lucky * len(runs))], kind, time)
+            if not runs:
+                continue
+            run = runs[int(lucky * len(runs))]
+            if run.nests and inner and kind in ("kill", "stop"):
+                self.hit_inner(run, kind, time)
+            else:
+                self.hit(run, kind, time)
+
+    def hit_inner(self, run, kind, time):
+        """The run inside that run."""
+        handle = "inner" in self.events and nested(run, self.id)
+        if not handle:
+            return
+        self.count(f"{kind} of an inner run")
+        self.note(f"{run.number}{INNER}: {kind} {time * 1000:.0f} ms")
+        run.disturbed = True
+        if kind == "kill":
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            os.close(handle)
+            return
+        signal.pidfd_send_signal(handle, signal.SIGSTOP)
+        asyncio.get_running_loop().call_later(time, go_on, handle)
 
     def hit(self, run, kind, time):
         if run.status is not None:
@@ -601,6 +623,34 @@ def ours(id):
             runs = [w[9:] for w in words if w.startswith("SOAK_RUN=")]
             if runs:
                 yield int(pid), runs[0]
+
+
+def nested(run, id):
+    """A pidfd of the rlock that a section started, or None."""
+    for pid, number in ours(id):
+        if number != run.number or executable(pid) != os.path.realpath(RLOCK):
+            continue
+        try:
+            handle = os.pidfd_open(pid)
+            if executable(parent(pid)) == os.path.realpath(SECTION):
+                return handle
+            os.close(handle)
+        except OSError:
+            pass
+    return None
+
+
+def parent(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
+def go_on(handle):
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGCONT)
+    except ProcessLookupError:
+        pass
+    os.close(handle)
 
 
 # --- choices -----------------------------------------------------------------
