@@ -24,13 +24,13 @@ left_behind() {
     return left" 0
 }
 
-# Runs so many commands under a lock, one after the other, and counts what does
-# not end with 0: runs COUNT OPTION... NAME COMMAND...
+# Runs so many commands under a lock, one after the other, and counts those that
+# find it held or fail: runs COUNT OPTION... NAME COMMAND...
 runs() {
   local count=$1 bad=0 n
   shift
   for ((n = 0; n < count; n++)); do
-    "$RLOCK" run -t 1s "$@" || bad=$((bad + 1))
+    "$RLOCK" run -n -t 1s "$@" || bad=$((bad + 1))
   done
   echo "$bad"
 }
