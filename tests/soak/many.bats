@@ -30,7 +30,7 @@ runs() {
   local count=$1 bad=0 n
   shift
   for ((n = 0; n < count; n++)); do
-    "$RLOCK" run -n -t 1s "$@" || bad=$((bad + 1))
+    "$RLOCK" run -q -n -t 1s "$@" || bad=$((bad + 1))
   done
   echo "$bad"
 }
@@ -63,7 +63,7 @@ runs() {
   local n
   cli FLUSHALL
   for ((n = 0; n < PAIRS / 100; n++)); do
-    "$RLOCK" acquire -f token "$K"
+    "$RLOCK" acquire -n -f token "$K"
     "$RLOCK" release -f token "$K"
   done
   [ "$(left_behind)" = '' ]
