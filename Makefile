@@ -103,7 +103,6 @@ check:
 check-unit: $(unit_tests)
 	@tests/lib/tap.sh run unit $(unit_tests)
 
-# With each kind of server there is.
 # Programs that tests run.
 $(BUILD)/tests/%: tests/lib/%.c
 	@mkdir -p $(@D)
@@ -120,6 +119,7 @@ preloaded := $(BUILD)/tests/clocks.so
 test_programs := $(preloaded) $(filter-out $(preloaded:.so=),\
 	$(patsubst tests/lib/%.c,$(BUILD)/tests/%,$(wildcard tests/lib/*.c)))
 
+# With each kind of server there is.
 .PHONY: check-cli
 check-cli: $(program) $(test_programs)
 	@tests/lib/tap.sh servers cli $(FILES)
