@@ -29,6 +29,8 @@
  * presence lasts. */
 #define LEAVE_LIMIT ((msec)50)
 #define NUMBER_MAX  24 /* bytes of a decimal number and its NUL */
+/* Microseconds since 1970 have 16; what has 18 fits 64 bits, signed too. */
+#define FENCE_DIGITS_MAX 18
 
 bool lock_name_check(const char *name, struct error *err)
 {
@@ -175,16 +177,17 @@ static enum lock_outcome strange(const struct lock *lock, struct error *err)
 	return LOCK_FAILED;
 }
 
+/* A decimal without a sign; so many digits are far more than a fence has. */
 static bool read_fence(const struct reply *reply, uint64_t *fence)
 {
 	const char *text = NULL;
 	size_t len = 0;
-	char *end = NULL;
 
-	if (!reply_text(reply, &text, &len) || !len || len > 19)
+	if (!reply_text(reply, &text, &len) || !len || len > FENCE_DIGITS_MAX ||
+	    strspn(text, "0123456789") != len)
 		return false;
-	*fence = strtoull(text, &end, 10);
-	return end == text + len;
+	*fence = strtoull(text, NULL, 10);
+	return true;
 }
 
 bool holder_is(const struct holder *holder, const char *token, size_t len)
@@ -237,7 +240,8 @@ static msec lease_of(msec sent, msec ttl)
 {
 	if (!ttl)
 		return CLOCK_NEVER;
-	return sent + ttl - ttl * DRIFT_PERCENT / 100 - DRIFT_FIXED;
+	/* A server may tell any TTL. */
+	return clock_after(sent, ttl - ttl / 100 * DRIFT_PERCENT - DRIFT_FIXED);
 }
 
 /* The lock's key is of another type; reply is {-3, type}. */
@@ -564,7 +568,7 @@ static bool read_waiters(const struct reply *ids, long long count,
 
 	waiters->count = (size_t)count;
 	waiters->told = reply_count(ids);
-	if (waiters->told > LOCK_WAITERS_MAX)
+	if (waiters->told > LOCK_WAITERS_MAX || waiters->told > waiters->count)
 		return false;
 	waiters->list = calloc(waiters->told + 1, sizeof(*waiters->list));
 	if (!waiters->list)

@@ -75,8 +75,8 @@ void watch_arm(struct watch *watch);
  * all the time is not asked all the time. */
 void watch_looked(struct watch *watch, bool same, msec before, msec after);
 
-/* Waits for something to happen, at most until the deadline.  Without an open
- * watch that is only the deadline or a stop. */
+/* Waits for something to happen, at most until the deadline.  Where the ear is
+ * not open, that is only the deadline or a stop. */
 enum watch_event watch_wait(struct watch *watch, msec deadline);
 
 #endif

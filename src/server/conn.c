@@ -15,7 +15,8 @@
 
 /* One reply may take this much: a full page of a scan with names of 1 KB. */
 #define REPLY_BYTES_MAX	   ((size_t)4 << 20)
-#define REPLY_ELEMENTS_MAX 65536
+#define REPLY_ELEMENTS_MAX 65536 /* of all its arrays together */
+#define REPLY_DEPTH_MAX	   4	 /* hiredis 1 has no limit of its own */
 /* A request that was sent when a signal came may still be answered; a healthy
  * server needs far less than this. */
 #define STOP_GRACE	  ((msec)50)
@@ -27,11 +28,13 @@ struct conn {
 	redisReader *reader;
 	const redisReplyObjectFunctions *usual;
 	redisReplyObjectFunctions functions; /* usual, but for arrays */
-	size_t fed;	/* bytes read since the last whole reply */
-	bool logged_in; /* login was sent and answered */
-	bool track;	/* what the next request reads is to be tracked */
-	bool untracked; /* but the server did not */
-	bool refuses;	/* and never will */
+	size_t fed;	 /* bytes read since the last whole reply */
+	size_t elements; /* that its arrays have announced */
+	bool excessive;	 /* it is deeper or longer than any to rlock */
+	bool logged_in;	 /* login was sent and answered */
+	bool track;	 /* what the next request reads is to be tracked */
+	bool untracked;	 /* but the server did not */
+	bool refuses;	 /* and never will */
 	bool broken;
 };
 
@@ -49,13 +52,24 @@ typedef int element_count;
 #endif
 
 /* hiredis reserves the room that an array announces before any element has
- * come; no reply to rlock is that long. */
+ * come, takes some thirty times as much memory for an element as it has bytes,
+ * and frees what is nested by recursion. */
 static void *create_array(const redisReadTask *task, element_count elements)
 {
-	const struct conn *conn = task->privdata;
+	struct conn *conn = task->privdata;
+	const redisReadTask *outer = task;
+	int depth = 0;
 
-	if (elements > REPLY_ELEMENTS_MAX)
+	while (outer && depth <= REPLY_DEPTH_MAX) {
+		outer = outer->parent;
+		depth++;
+	}
+	conn->excessive =
+		depth > REPLY_DEPTH_MAX ||
+		(size_t)elements > REPLY_ELEMENTS_MAX - conn->elements;
+	if (conn->excessive)
 		return NULL;
+	conn->elements += (size_t)elements;
 	return conn->usual->createArray(task, elements);
 }
 
@@ -134,7 +148,8 @@ bool conn_is_quiet(const struct conn *conn)
 {
 	struct patience none = { .deadline = 0, .stop_fd = -1 };
 
-	return net_wait(conn->fd, POLLIN, &none) == NET_LATE;
+	return conn->reader->pos == conn->reader->len &&
+	       net_wait(conn->fd, POLLIN, &none) == NET_LATE;
 }
 
 /* Appends one formatted request to the bytes to send. */
@@ -391,7 +406,13 @@ static struct reply *parse(struct conn *conn, const char *bytes, size_t len,
 		code = redisReaderFeed(conn->reader, bytes, len);
 	if (code == REDIS_OK)
 		code = redisReaderGetReply(conn->reader, &reply);
-	if (code != REDIS_OK) {
+	if (conn->excessive ||
+	    (code == REDIS_OK && !reply && conn->fed > REPLY_BYTES_MAX)) {
+		error_set(err, STATUS_UNAVAILABLE,
+			  "'%s' sends a reply that is too long",
+			  conn->url->shown);
+		conn->broken = true;
+	} else if (code != REDIS_OK) {
 		char shown[100];
 
 		escape_display(shown, sizeof(shown), conn->reader->errstr,
@@ -402,11 +423,7 @@ static struct reply *parse(struct conn *conn, const char *bytes, size_t len,
 		conn->broken = true;
 	} else if (reply) {
 		conn->fed = 0;
-	} else if (conn->fed > REPLY_BYTES_MAX) {
-		error_set(err, STATUS_UNAVAILABLE,
-			  "'%s' sends a reply that is too long",
-			  conn->url->shown);
-		conn->broken = true;
+		conn->elements = 0;
 	}
 	return reply;
 }

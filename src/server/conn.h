@@ -11,8 +11,10 @@
  * The db is selected inside each script, not here: an error to a SELECT sent
  * ahead would not stop the script behind it, and the lock would land in db 0.
  *
- * Everything from the server is untrusted: one reply is bounded in bytes, in
- * elements and in depth; what is not RESP ends the connection.
+ * Everything from the server is untrusted: one reply has at most 4 MB, 65,536
+ * elements in all its arrays together, and arrays four deep, and so takes some
+ * 20 MB of memory at the most; a longer one, and what is not RESP, ends the
+ * connection.
  */
 #ifndef RLOCK_CONN_H
 #define RLOCK_CONN_H
