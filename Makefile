@@ -5,7 +5,7 @@
 #   make demo                     the same, and see it at work
 #   make install PREFIX=/usr      with DESTDIR for packagers
 #   make soak SOAK=3600 SEED=7    run many at once while everything fails
-#   make lint, bench, bench-loss, dist, check-fresh, clean
+#   make lint, fuzz, bench, bench-loss, dist, check-fresh, clean
 #
 # V=1 shows the commands.#
 # WERROR=1 turns warnings into errors.  SAN=address,undefined or SAN=thread
@@ -186,6 +186,37 @@ demo:
 	tests/lib/deps.sh demo
 	$(MAKE) all
 	tests/demo/demo.sh
+
+# --- fuzzing -------------------------------------------------------------
+#
+# Gives what reads foreign bytes made-up ones, FUZZ_SECONDS for each target of
+# tests/fuzz; TARGET="url token" limits it to what is named.  Needs clang and its
+# libFuzzer; builds into build-fuzz, and installs nothing.
+
+FUZZ_SECONDS ?= 60
+TARGET ?= $(patsubst tests/fuzz/%.c,%,\
+	$(filter-out %/wire.c,$(wildcard tests/fuzz/*.c)))
+
+.PHONY: fuzz
+fuzz:
+	@$(MAKE) --no-print-directory BUILD=build-fuzz SAN=address,undefined \
+		CC=$(if $(findstring clang,$(CC)),$(CC),clang) \
+		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' fuzz-all
+
+.PHONY: fuzz-all
+fuzz-all: $(TARGET:%=$(BUILD)/fuzz/%)
+	@tests/fuzz/run.sh $(FUZZ_SECONDS) $(TARGET)
+
+# The server and the clock are wire.c's, and so is a file that is opened.
+$(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/wire.c \
+		$(filter-out $(BUILD)/main.o $(BUILD)/server/net.o,$(objects))
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests/fuzz $(CPPFLAGS) $(ALL_LDFLAGS) \
+		-fsanitize=fuzzer -Wl,--wrap=clock_now,--wrap=clock_wall,--wrap=fopen \
+		-o $@ $(filter %.c %.o,$^) $(LDLIBS)
+
+-include $(wildcard $(BUILD)/fuzz/*.d)
 
 # --- benchmark -----------------------------------------------------------
 #
