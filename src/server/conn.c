@@ -31,6 +31,8 @@ struct conn {
 	size_t fed;	 /* bytes read since the last whole reply */
 	size_t elements; /* that its arrays have announced */
 	bool excessive;	 /* it is deeper or longer than any to rlock */
+	bool spoke;	 /* a whole reply has come, ever */
+	bool alien;	 /* and none will: it is no server of ours */
 	bool logged_in;	 /* login was sent and answered */
 	bool track;	 /* what the next request reads is to be tracked */
 	bool untracked;	 /* but the server did not */
@@ -420,10 +422,12 @@ static struct reply *parse(struct conn *conn, const char *bytes, size_t len,
 		error_set(err, STATUS_UNAVAILABLE,
 			  "'%s' does not speak the Redis protocol (%s)",
 			  conn->url->shown, shown);
+		conn->alien = !conn->spoke;
 		conn->broken = true;
 	} else if (reply) {
 		conn->fed = 0;
 		conn->elements = 0;
+		conn->spoke = true;
 	}
 	return reply;
 }
@@ -580,7 +584,8 @@ enum fate conn_call(struct conn *conn, const struct request *req,
 	    (!track || receive_caching(conn, &left, &stopped, err)))
 		answer = receive(conn, &left, &stopped, err);
 	if (!answer)
-		return conn->broken && denied && !conn->logged_in
+		return conn->alien || (conn->broken && denied &&
+				       !conn->logged_in)
 			       ? FATE_REFUSED
 			       : FATE_UNKNOWN;
 	return judge(conn, answer, denied, reply, err);
