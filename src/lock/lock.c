@@ -174,6 +174,8 @@ static enum lock_outcome strange(const struct lock *lock, struct error *err)
 	error_set(err, STATUS_UNAVAILABLE,
 		  "'%s' gave an answer that makes no sense",
 		  servers_name(lock->servers));
+	/* Whatever else it says there may be no answer to what we ask. */
+	servers_hang_up(lock->servers);
 	return LOCK_FAILED;
 }
 
@@ -309,7 +311,7 @@ static enum lock_outcome taken(struct lock *lock, long long code,
 	lock->taken = lock->doubt;
 	lock->doubt = -1;
 	lock->lease_end = lease_of(lock->taken, lock->ttl);
-	if (!read_fence(reply_at(reply, 1), &lock->fence)) {
+	if (!read_fence(reply_at(reply, 1), &lock->fence) || !lock->fence) {
 		strange(lock, err);
 		return give_back(lock, 0, err);
 	}
@@ -517,6 +519,14 @@ bool lock_abandon(struct lock *lock)
 	return lock->doubt < 0;
 }
 
+/* Is it what extend.lua makes of such a request? */
+static bool is_left(long long pttl, enum lock_extend_mode mode, msec span)
+{
+	if (mode == LOCK_EXTEND_BY)
+		return pttl >= span;
+	return pttl == (span ? span : -1);
+}
+
 enum lock_outcome lock_extend(struct lock *lock, enum lock_extend_mode mode,
 			      msec span, msec limit, msec *left,
 			      struct holder *holder, struct error *err)
@@ -542,7 +552,8 @@ enum lock_outcome lock_extend(struct lock *lock, enum lock_extend_mode mode,
 	else if (!read_code(reply, &code))
 		outcome = strange(lock, err);
 	else if (code == 1 && read_fence(reply_at(reply, 1), &lock->fence) &&
-		 reply_integer(reply_at(reply, 2), &pttl)) {
+		 reply_integer(reply_at(reply, 2), &pttl) &&
+		 is_left(pttl, mode, span)) {
 		*left = pttl;
 		lock->lease_end = lease_of(sent, pttl < 0 ? 0 : (msec)pttl);
 		outcome = LOCK_OK;
@@ -602,7 +613,8 @@ static enum lock_outcome read_look(struct lock *lock, const struct reply *reply,
 	if (!reply_text(reply_at(reply, 0), &kind, &len))
 		return strange(lock, err);
 	if (waiters && reply_integer(reply_at(reply, 4), &count) &&
-	    (count < 0 || !read_waiters(reply_at(reply, 5), count, waiters)))
+	    (count < 0 || count > INT_MAX ||
+	     !read_waiters(reply_at(reply, 5), count, waiters)))
 		return strange(lock, err);
 	if (len == 4 && !memcmp(kind, "none", 4))
 		return LOCK_GONE;
@@ -612,7 +624,8 @@ static enum lock_outcome read_look(struct lock *lock, const struct reply *reply,
 			return LOCK_HELD;
 		return strange(lock, err);
 	}
-	return no_lock(lock, reply_at(reply, 0), err);
+	return reply_count(reply) == 1 ? no_lock(lock, reply_at(reply, 0), err)
+				       : strange(lock, err);
 }
 
 enum lock_outcome lock_look(struct lock *lock, msec limit,
@@ -727,6 +740,12 @@ static void sort_names(struct names *names)
 	names->count = kept;
 }
 
+/* A scan that stays where it is would never end; 0 is the start and the end. */
+static bool moves_on(const char *cursor, const char *next)
+{
+	return strcmp(next, cursor) != 0 || !strcmp(next, "0");
+}
+
 /* One page from *cursor on, which moves on; false with err filled. */
 static bool scan_page(struct servers *servers, char cursor[static NUMBER_MAX],
 		      struct names *names, struct error *err)
@@ -746,7 +765,7 @@ static bool scan_page(struct servers *servers, char cursor[static NUMBER_MAX],
 		err) != FATE_ANSWERED)
 		;
 	else if (!reply_text(reply_at(reply, 0), &next, &len) ||
-		 len >= NUMBER_MAX)
+		 len >= NUMBER_MAX || !moves_on(cursor, next))
 		strange(&nowhere, err);
 	else if (!add_page(names, reply_at(reply, 1)))
 		error_set(err, STATUS_SYSTEM, "out of memory");
