@@ -16,15 +16,21 @@
 -- {-1, holder, pttl}     somebody else holds it
 -- {-2}                   by, to: it never expires
 -- {-3, type}             the key is no string, and so no lock
+--
+-- A replica may lag behind: it is not to say that the lock is not ours, and so
+-- that answer does not come without a write, which it refuses.
 if ARGV[1] ~= '0' then redis.call('SELECT', ARGV[1]) end
 local holder = redis.pcall('GET', KEYS[1])
 if type(holder) == 'table' then
   if not holder.err:find('WRONGTYPE', 1, true) then return holder end
   return {-3, redis.call('TYPE', KEYS[1]).ok}
 end
-if not holder then return {0} end
 local left = redis.call('PTTL', KEYS[1])
-if holder ~= ARGV[2] then return {-1, holder:sub(1, 4097), left} end
+if holder ~= ARGV[2] then
+  redis.call('PEXPIRE', KEYS[2] .. ':none', 1) -- there is no such key
+  if not holder then return {0} end
+  return {-1, holder:sub(1, 4097), left}
+end
 if left < 0 and ARGV[4] ~= 'anew' then return {-2} end
 local life = tonumber(ARGV[3])
 if ARGV[4] == 'by' then life = left + life end

@@ -11,14 +11,18 @@
 -- {0}                 nobody holds it
 -- {-1, holder, pttl}  somebody else does
 -- {-3, type}          the key is no string, and so no lock
+--
+-- A replica may lag behind: it is not to say that the lock is not ours, and so
+-- that answer does not come without a write, which it refuses.
 if ARGV[1] ~= '0' then redis.call('SELECT', ARGV[1]) end
 local holder = redis.pcall('GET', KEYS[1])
 if type(holder) == 'table' then
   if not holder.err:find('WRONGTYPE', 1, true) then return holder end
   return {-3, redis.call('TYPE', KEYS[1]).ok}
 end
-if not holder then return {0} end
 if holder ~= ARGV[2] then
+  redis.call('DEL', KEYS[2] .. ':none') -- there is no such key
+  if not holder then return {0} end
   return {-1, holder:sub(1, 4097), redis.call('PTTL', KEYS[1])}
 end
 if ARGV[3] == 'undo' then
