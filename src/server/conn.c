@@ -305,17 +305,33 @@ static const char *script_trace(const char *text)
 	return last;
 }
 
-/* Turns an error reply into a message; what the server says is cut before the
- * script's own trace, which tells people nothing. */
+/* Where the error itself begins: servers before 7 put ahead of what a script
+ * ended with where that was, "ERR Error running script (call to f_HASH):
+ * @user_script:LINE: @user_script: LINE: -". */
+static const char *script_error(const char *text)
+{
+	static const char at[] = "@user_script: ";
+	const char *found = strstr(text, at);
+
+	if (strncmp(text, "ERR Error running script", 24) != 0 || !found)
+		return text;
+	found += strlen(at);
+	found += strspn(found, "0123456789");
+	return strncmp(found, ": -", 3) ? text : found + 3;
+}
+
+/* Turns an error reply into a message; what the server says of the script
+ * tells people nothing and is left out. */
 static void refused(const struct conn *conn, const char *text,
 		    struct error *err)
 {
 	const struct refusal *known = find_refusal(text);
-	const char *tail = script_trace(text);
-	size_t len = tail ? (size_t)(tail - text) : strlen(text);
+	const char *head = script_error(text);
+	const char *tail = script_trace(head);
+	size_t len = tail ? (size_t)(tail - head) : strlen(head);
 	char shown[300];
 
-	escape_display(shown, sizeof(shown), text, len);
+	escape_display(shown, sizeof(shown), head, len);
 	error_set(err, known ? known->status : STATUS_UNAVAILABLE,
 		  "server '%s' refuses: %s%s%s%s", conn->url->shown, shown,
 		  known && known->remedy ? " (" : "",
