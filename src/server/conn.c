@@ -331,7 +331,10 @@ static void refused(const struct conn *conn, const char *text,
 	size_t len = tail ? (size_t)(tail - head) : strlen(head);
 	char shown[300];
 
-	escape_display(shown, sizeof(shown), head, len);
+	if (len)
+		escape_display(shown, sizeof(shown), head, len);
+	else
+		strcpy(shown, "no reason given");
 	error_set(err, known ? known->status : STATUS_UNAVAILABLE,
 		  "server '%s' refuses: %s%s%s%s", conn->url->shown, shown,
 		  known && known->remedy ? " (" : "",
@@ -458,12 +461,15 @@ static struct reply *receive(struct conn *conn, struct patience *p,
 		ssize_t n = net_read(conn->fd, bytes, sizeof(bytes));
 		enum net_outcome how = NET_READY;
 
-		if (n > 0) {
+		if (n > 0)
 			reply = parse(conn, bytes, (size_t)n, err);
-			continue;
-		}
-		if (n == 0)
+		else if (n == 0)
 			how = await(conn, POLLIN, p, stopped);
+		if (reply || conn->broken)
+			break;
+		/* Bytes without end must not outrun the clock. */
+		if (n > 0 && clock_now() >= p->deadline)
+			how = *stopped ? NET_STOPPED : NET_LATE;
 		if (n < 0 || how != NET_READY)
 			failed(conn, how, errno, err);
 	}
