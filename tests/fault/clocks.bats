@@ -6,7 +6,7 @@
 # shellcheck disable=SC2153 # JOB comes from start_job
 
 load ../lib/common
-load ../lib/faults
+load ../lib/syscalls
 
 DAY=86400000
 

@@ -1,4 +1,4 @@
-# faults.bash - system calls that fail, one at a time
+# syscalls.bash - system calls that fail, one at a time
 #
 # setup:  fresh, then no_leaks
 #
