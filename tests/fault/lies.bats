@@ -143,6 +143,11 @@ speaks_another() {
   done
 }
 
+@test "[21] a reply that stops in the middle is 69 after --timeout" {
+  lie 'setname real' "any $HALF" 'any hush'
+  is_69 "no answer in time from '$LIAR_URL'"
+}
+
 @test "[20] [21] a reply that comes byte by byte, and never ends, is 69 after --timeout" {
   lie 'setname real' "any crawl \$400\r\n$(times 400 x)"
   is_69 "no answer in time from '$LIAR_URL'"
