@@ -432,7 +432,7 @@ run_bears() {
 
   job_ends 5
   # shellcheck disable=SC2053 # a pattern
-  [[ $(<"$JOB_ERR") == "rlock: '$K': cannot renew: "$cause"; trying again" ]]
+  [[ $(<"$JOB_ERR") == "rlock: '$K': cannot renew: "$cause'; trying again' ]]
   is_free "$K"
 }
 

@@ -19,6 +19,7 @@ teardown() {
 }
 
 own() { own_cli own "$@"; }
+is_alive() { ! is_gone "$JOB"; }
 
 # Each of these commands ends at once with STATUS and one line that begins with
 # the server's TEXT: refused STATUS TEXT COMMAND...
@@ -55,7 +56,7 @@ user() {
 comes_round() {
   start_job "$RLOCK" acquire -v -w 60s --token t "$K"
   wait_until 10 'the waiter to be refused' grep -q "refuses: $1" "$JOB_ERR"
-  ! is_gone "$JOB"
+  is_alive
   "${@:2}"
 
   job_ends 0
@@ -335,7 +336,7 @@ leave_place() { touch left; }
   run -64 "$RLOCK" run -u "unix://$BATS_TEST_TMPDIR/own?db=99" "$K" touch started
 
   [ ! -e started ]
-  [ -z "$(own INFO keyspace | grep '^db')" ]
+  run -1 grep '^db' <(own INFO keyspace)
 }
 
 @test "[22] a wrong password leaves no key for a waiter either" {
@@ -455,11 +456,12 @@ cli_at() { own_cli "$@"; }
   [ "$(own GET "$K")" = other ]
 }
 
-# A run that goes through "front", which leads to "own" until fail_over NAME.
+# A run that goes through "front", which leads to "own" until fail_over NAME PID:
+# that process is the old server.
 start_behind_front() {
   ln -s own "$BATS_TEST_TMPDIR/front"
   export RLOCK_URL=unix://$BATS_TEST_TMPDIR/front
-  start_long "$@"
+  start_long
 }
 fail_over() {
   ln -sfn "$1" "$BATS_TEST_TMPDIR/front"

@@ -31,7 +31,6 @@ connect_anew() {
 
 lives_longer() { (($(cli PTTL "$K") > $1)); }
 fence() { cli GET "rlock:{$K}:fence" | cut -d' ' -f1; }
-is_alive() { ! is_gone "$JOB"; }
 
 # --- lost: asked again ----------------------------------------------------------
 
@@ -50,8 +49,8 @@ is_alive() { ! is_gone "$JOB"; }
 @test "[18] an acquisition that loses three replies is a success" {
   start_deaf acquire "$K"
   wait_until 5 'the lock to be taken' is_held "$K"
-  for again in 1 2; do
-    cli PEXPIRE "$K" 1000
+  for ttl in 2000 1000; do
+    cli PEXPIRE "$K" "$ttl"
     proxy cut
     wait_until 5 'the lock to be taken again' lives_longer 100000
   done

@@ -2,6 +2,8 @@
 #
 # To be loaded after common.bash.
 
+: "${PYTHON:=/usr/bin/python3}"
+
 # What a sanitizer keeps of freed memory is not rlock's.
 export ASAN_OPTIONS=quarantine_size_mb=1:${ASAN_OPTIONS-}
 
@@ -11,7 +13,7 @@ export ASAN_OPTIONS=quarantine_size_mb=1:${ASAN_OPTIONS-}
 start_liar() {
   local at=$BATS_TEST_TMPDIR/liar
   : >"$at.plan"
-  "${PYTHON:=/usr/bin/python3}" -B "$BATS_TEST_DIRNAME/../lib/liar.py" "$at" \
+  "$PYTHON" -B "$BATS_TEST_DIRNAME/../lib/liar.py" "$at" \
     "${1-$BATS_FILE_TMPDIR/s}" "$at.plan" "$at.log" 3>&- &
   JOBS+=("$!")
   disown "$!"
@@ -36,7 +38,7 @@ asked_for() { (($(asked "$1") >= $2)); }
 # than so much time or memory, which is 98: bounded SECONDS MEGABYTES COMMAND...
 # A sanitizer's own memory is on top of that.
 bounded() {
-  "${PYTHON:=/usr/bin/python3}" -c '
+  "$PYTHON" -c '
 import os, subprocess, sys, time
 seconds, megabytes, *command = sys.argv[1:]
 idle = subprocess.Popen([os.environ["RLOCK"], "--version"],
