@@ -3,7 +3,7 @@
 # shellcheck disable=SC2016 # what is quoted is for the command to expand
 
 load ../lib/common
-load ../lib/faults
+load ../lib/liar
 
 setup_file() { start_server; }
 teardown_file() { stop_server; }
