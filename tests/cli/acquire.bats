@@ -25,7 +25,7 @@ wall_ms() { date +%s%3N; }
 
 # --- the token ------------------------------------------------------------
 
-@test "acquire prints rlock1:OWNER:PID:TTL:SINCE:MESSAGE:NONCE and a newline, nothing else" {
+@test "[4] acquire prints rlock1:OWNER:PID:TTL:SINCE:MESSAGE:NONCE and a newline, nothing else" {
   "$RLOCK" acquire -m hello "$K" >out 2>err
 
   [ ! -s err ]
@@ -33,7 +33,7 @@ wall_ms() { date +%s%3N; }
   [[ $(<out) =~ ^rlock1:[A-Za-z0-9._@%-]+:[1-9][0-9]*:600000:[1-9][0-9]*:hello:[0-9a-f]{32}$ ]]
 }
 
-@test "the token is the value of the key NAME, byte for byte" {
+@test "[6] the token is the value of the key NAME, byte for byte" {
   "$RLOCK" acquire "$K" >out
 
   cli GET "$K" | cmp - out
@@ -54,7 +54,7 @@ wall_ms() { date +%s%3N; }
   ((before <= since && since <= after))
 }
 
-@test "two acquisitions never have the same nonce" {
+@test "[37] two acquisitions never have the same nonce" {
   one=$("$RLOCK" acquire --owner me "$K")
   "$RLOCK" release --token "$one" "$K"
   two=$("$RLOCK" acquire --owner me "$K")
@@ -195,7 +195,7 @@ wall_ms() { date +%s%3N; }
 
 # --- a token of one's own -------------------------------------------------
 
-@test "--token is used verbatim, quotes and UTF-8 and all" {
+@test "[6] --token is used verbatim, quotes and UTF-8 and all" {
   token=$'it\'s "mine"\\ $x `y` *\n\tgrüße 锁'
   "$RLOCK" acquire --token "$token" "$K" >out
 
@@ -218,7 +218,7 @@ wall_ms() { date +%s%3N; }
   is_free "$K"
 }
 
-@test "a --token that is refused is not shown" {
+@test "[40] a --token that is refused is not shown" {
   run -64 "$RLOCK" acquire --token "$(bytes 4097 x)" "$K"
 
   [[ $output != *xxxxxxxxx* ]]
@@ -240,7 +240,7 @@ wall_ms() { date +%s%3N; }
   [ "$stderr" = "rlock: '$K' was already held with this token" ]
 }
 
-@test "acquiring again with the same token gives the same fence" {
+@test "[39] acquiring again with the same token gives the same fence" {
   one=$("$RLOCK" acquire --json --token mine "$K")
   two=$("$RLOCK" acquire -q --json --token mine "$K")
 
@@ -283,7 +283,7 @@ wall_ms() { date +%s%3N; }
   [ "$(cli GET "rlock:{$K}:fence")" = "$fence $(json "$one" token)" ]
 }
 
-@test "the fence grows with every acquisition" {
+@test "[39] the fence grows with every acquisition" {
   "$RLOCK" acquire --token a "$K"
   one=$(fence "$K")
   "$RLOCK" release --token a "$K"
@@ -292,7 +292,7 @@ wall_ms() { date +%s%3N; }
   (($(fence "$K") > one))
 }
 
-@test "the fence grows when the same token takes the lock again after a release" {
+@test "[39] the fence grows when the same token takes the lock again after a release" {
   # What the helper holds is this token's, but of an earlier acquisition.
   "$RLOCK" acquire --token a "$K"
   one=$(fence "$K")
@@ -302,7 +302,7 @@ wall_ms() { date +%s%3N; }
   (($(fence "$K") > one))
 }
 
-@test "the fence grows after the lock expired" {
+@test "[39] the fence grows after the lock expired" {
   "$RLOCK" acquire --token a -t 20ms "$K"
   one=$(fence "$K")
   wait_until 5 'the lock to expire' is_free "$K"
@@ -311,7 +311,7 @@ wall_ms() { date +%s%3N; }
   (($(fence "$K") > one))
 }
 
-@test "the fence grows after its key was deleted" {
+@test "[39] the fence grows after its key was deleted" {
   "$RLOCK" acquire --token a "$K"
   one=$(fence "$K")
   cli DEL "$K" "rlock:{$K}:fence"
@@ -320,7 +320,7 @@ wall_ms() { date +%s%3N; }
   (($(fence "$K") > one))
 }
 
-@test "the fence grows after FLUSHALL" {
+@test "[39] the fence grows after FLUSHALL" {
   own_server own
   export RLOCK_URL=unix://$BATS_TEST_TMPDIR/own
   one=$("$RLOCK" acquire --json "$K")
@@ -330,7 +330,7 @@ wall_ms() { date +%s%3N; }
   (($(json "$two" fence) > $(json "$one" fence)))
 }
 
-@test "the fence grows although the server's clock is behind the last one" {
+@test "[39] the fence grows although the server's clock is behind the last one" {
   far=$(($(date +%s%6N) + 60000000))
   cli SET "rlock:{$K}:fence" "$far other"
   one=$("$RLOCK" acquire --json "$K")
@@ -348,20 +348,20 @@ wall_ms() { date +%s%3N; }
 
 # --- -f -------------------------------------------------------------------
 
-@test "-f writes the token and a newline to the file and nothing to stdout" {
+@test "[4] -f writes the token and a newline to the file and nothing to stdout" {
   run -0 "$RLOCK" acquire -f token "$K"
 
   [ -z "$output" ]
   cli GET "$K" | cmp - token
 }
 
-@test "the token file is open to its owner alone, even under umask 0" {
+@test "[40] the token file is open to its owner alone, even under umask 0" {
   (umask 0 && "$RLOCK" acquire -f token "$K")
 
   [ "$(stat -c %a token)" = 600 ]
 }
 
-@test "the token file is open to its owner alone, even where a wider one stood" {
+@test "[40] the token file is open to its owner alone, even where a wider one stood" {
   touch token
   chmod 666 token
   "$RLOCK" acquire -f token "$K"
@@ -376,7 +376,7 @@ wall_ms() { date +%s%3N; }
   [ "$(stat -c %a token)" = 600 ]
 }
 
-@test "a symbolic link in the token file's place is replaced, not followed" {
+@test "[40] a symbolic link in the token file's place is replaced, not followed" {
   echo precious >target
   ln -s target token
   "$RLOCK" acquire -f token "$K"
@@ -386,7 +386,7 @@ wall_ms() { date +%s%3N; }
   cli GET "$K" | cmp - token
 }
 
-@test "a link to nowhere in the token file's place is replaced, not followed" {
+@test "[40] a link to nowhere in the token file's place is replaced, not followed" {
   ln -s nowhere token
   "$RLOCK" acquire -f token "$K"
 
@@ -419,32 +419,32 @@ no_place() {
   [ "$stderr" = "rlock: '$K': cannot write token file '$1': $2" ]
 }
 
-@test "a directory is no place for the token: 73 before the lock is taken" {
+@test "[4] a directory is no place for the token: 73 before the lock is taken" {
   mkdir place
   no_place place 'Is a directory'
   [ -z "$(ls -A place)" ]
 }
 
-@test "a file in a directory that does not exist is no place for the token" {
+@test "[4] a file in a directory that does not exist is no place for the token" {
   no_place gone/token 'No such file or directory'
 }
 
-@test "a file below a file is no place for the token" {
+@test "[4] a file below a file is no place for the token" {
   touch file
   no_place file/token 'Not a directory'
 }
 
-@test "a device is no place for the token" {
+@test "[4] a device is no place for the token" {
   no_place /dev/null 'not a regular file'
   [ -c /dev/null ]
 }
 
-@test "a fifo is no place for the token" {
+@test "[4] a fifo is no place for the token" {
   mkfifo fifo
   no_place fifo 'not a regular file'
 }
 
-@test "an empty file name is no place for the token" {
+@test "[4] an empty file name is no place for the token" {
   no_place '' 'No such file or directory'
 }
 
@@ -465,15 +465,15 @@ exports_to() {
   [ "$(<fence) $(<token)" = "$(cli GET "rlock:{$name}:fence")" ]
 }
 
-@test "--export prints what eval in dash turns into the lock's variables" {
+@test "[5] --export prints what eval in dash turns into the lock's variables" {
   exports_to dash
 }
 
-@test "--export prints what eval in bash turns into the lock's variables" {
+@test "[5] --export prints what eval in bash turns into the lock's variables" {
   exports_to bash
 }
 
-@test "--export prints what eval in busybox sh turns into the lock's variables" {
+@test "[5] --export prints what eval in busybox sh turns into the lock's variables" {
   exports_to busybox sh
 }
 
@@ -516,7 +516,7 @@ stops() {
   [ -z "$output" ]
 }
 
-@test "a script that evals --export ends with 75 when the lock is held" {
+@test "[5] a script that evals --export ends with 75 when the lock is held" {
   cli SET "$K" other
   stops 75 dash -- -n "$K"
   stops 75 bash -- -n "$K"
@@ -528,19 +528,19 @@ stops() {
   stops 9 sh -- -n -E 9 "$K"
 }
 
-@test "a script that evals --export ends with 69 when the server is away" {
+@test "[5] a script that evals --export ends with 69 when the server is away" {
   stops 69 dash -- -u unix:///nowhere "$K"
   stops 69 bash -- -u unix:///nowhere "$K"
   stops 69 busybox sh -- -u unix:///nowhere "$K"
 }
 
-@test "a script that evals --export ends with 64 when the usage is wrong" {
+@test "[5] a script that evals --export ends with 64 when the usage is wrong" {
   stops 64 dash -- --ttl never "$K"
   stops 64 bash -- --no-such-option "$K"
   stops 64 busybox sh -- "$K" another
 }
 
-@test "--export prints (exit N) and nothing else when the lock is held" {
+@test "[5] --export prints (exit N) and nothing else when the lock is held" {
   cli SET "$K" other
   run -75 --separate-stderr "$RLOCK" acquire --export -n "$K"
 
@@ -554,7 +554,7 @@ stops() {
   [ -z "$output" ]
 }
 
-@test "a script that takes the token with \$(...) || exit ends with the status" {
+@test "[5] a script that takes the token with \$(...) || exit ends with the status" {
   cli SET "$K" other
   run -75 --separate-stderr sh -c '
     TOKEN=$("$RLOCK" acquire -n "$1") || exit
@@ -565,7 +565,7 @@ stops() {
 
 # --- --json ---------------------------------------------------------------
 
-@test "--json prints name, token, fence, ttl_ms and acquired_at on one line" {
+@test "[4] --json prints name, token, fence, ttl_ms and acquired_at on one line" {
   "$RLOCK" acquire --json -t 90s "$K" >out
 
   [ "$(wc -l <out)" = 1 ]
@@ -596,34 +596,34 @@ print(o["fence"])' "$K" "$(cli GET "$K")"
 
 # --- what goes wrong after the lock was taken -----------------------------
 
-@test "stdout on a full device: 74, and the lock is free again" {
+@test "[4] stdout on a full device: 74, and the lock is free again" {
   run -74 sh -c '"$RLOCK" acquire "$1" >/dev/full' sh "$K"
 
   [ "$output" = "rlock: '$K': cannot write to standard output: No space left on device" ]
   is_free "$K"
 }
 
-@test "stdout closed: 74, and the lock is free again" {
+@test "[4] stdout closed: 74, and the lock is free again" {
   run -74 sh -c '"$RLOCK" acquire "$1" >&-' sh "$K"
 
   [ "$output" = "rlock: '$K': cannot write to standard output: Bad file descriptor" ]
   is_free "$K"
 }
 
-@test "stdout on a full device with --json and --export: 74, and the lock is free again" {
+@test "[4] stdout on a full device with --json and --export: 74, and the lock is free again" {
   run -74 sh -c '"$RLOCK" acquire --json "$1" >/dev/full' sh "$K"
   is_free "$K"
   run -74 sh -c '"$RLOCK" acquire --export "$1" >/dev/full' sh "$K"
   is_free "$K"
 }
 
-@test "stdin and stderr closed: the lock is taken as always" {
+@test "[34] stdin and stderr closed: the lock is taken as always" {
   run -0 sh -c '"$RLOCK" acquire "$1" <&- 2>&-' sh "$K"
 
   [ "$output" = "$(cli GET "$K")" ]
 }
 
-@test "a token file that cannot be renamed into place: 73, and the lock is free again" {
+@test "[4] a token file that cannot be renamed into place: 73, and the lock is free again" {
   # The place turns into a directory while rlock waits for the lock.
   cli SET "$K" other
   start_job "$RLOCK" acquire -f token "$K"

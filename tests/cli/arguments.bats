@@ -24,7 +24,7 @@ refuses() {
 
 # --- durations ------------------------------------------------------------
 
-@test "a duration that is none is 64, wherever one is wanted" {
+@test "[3] a duration that is none is 64, wherever one is wanted" {
   for bad in -5 1h30 ' 5' '5 ' nan inf 1e18 9223372036854775807ms '' 1.s .5s \
     s ms +5 0x10 5S 5min '5 s' 1,5 1.2.3 1w 1us --5 5ms5 $'5\n' ٥; do
     refuses "--ttl '${bad//$'\n'/\\n}' $NO_DURATION" acquire --ttl "$bad" "$K"
@@ -37,7 +37,7 @@ refuses() {
   done
 }
 
-@test "a duration beyond a hundred years is 64" {
+@test "[3] a duration beyond a hundred years is 64" {
   refuses "--ttl '36501d' $NO_DURATION" acquire -t 36501d "$K"
   refuses "--ttl '99999999999999999999' $NO_DURATION" \
     acquire -t 99999999999999999999 "$K"
@@ -67,7 +67,7 @@ lasts() {
   lasts 00000000000000000000001s 1000
 }
 
-@test "a TTL of less than a millisecond is 64" {
+@test "[3] a TTL of less than a millisecond is 64" {
   refuses "--ttl '0' is less than a millisecond" acquire --ttl 0 "$K"
   refuses "--ttl '0d' is less than a millisecond" acquire -t 0d "$K"
   refuses "--ttl '0.9ms' is less than a millisecond" acquire -t 0.9ms "$K"
@@ -86,7 +86,7 @@ lasts() {
 
 # --- numbers --------------------------------------------------------------
 
-@test "-E that is no number from 0 to 255 is 64" {
+@test "[3] -E that is no number from 0 to 255 is 64" {
   for bad in 256 abc -1 '' ' 1' 1.0 1000 0x1 +1 99999999999; do
     refuses "--conflict-exit-code '$bad' is no number from 0 to 255" \
       acquire -E "$bad" "$K"
@@ -289,7 +289,7 @@ no_url() {
 
 # --- no command reaches a server ------------------------------------------
 
-@test "no bad argument makes rlock speak to a server" {
+@test "[3] no bad argument makes rlock speak to a server" {
   own_server own
   export RLOCK_URL=unix://$BATS_TEST_TMPDIR/own
   before=$(own_cli own INFO stats | grep total_connections_received)

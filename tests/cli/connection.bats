@@ -107,7 +107,7 @@ in_db_3() {
   run -75 "$RLOCK" acquire -n -u "$RLOCK_URL?db=4" "$K"
 }
 
-@test "a db that the server does not have is 64 and leaves no key in any db" {
+@test "[22] a db that the server does not have is 64 and leaves no key in any db" {
   own_server own
   url="unix://$BATS_TEST_TMPDIR/own?db=99"
   for command in acquire 'release --token t' 'extend --to 5s --token t' status \
@@ -142,7 +142,7 @@ in_db_3() {
     "redis://127.0.0.1:$PORT/0"
 }
 
-@test "a wrong password is 77 and leaves no key" {
+@test "[22] a wrong password is 77 and leaves no key" {
   run -77 --separate-stderr "$RLOCK" acquire \
     -u "unix://alice:guess@$BATS_FILE_TMPDIR/s" "$K"
 
@@ -151,7 +151,7 @@ in_db_3() {
   [ "$(cli EXISTS "$K" "rlock:{$K}:fence")" = 0 ]
 }
 
-@test "a wrong password is 77 for every command" {
+@test "[22] a wrong password is 77 for every command" {
   "$RLOCK" acquire --token t "$K"
   for command in 'release --token t' 'extend --to 5s --token t' status \
     'reacquire --ttl 5s --token t' 'release --force --yes'; do
@@ -161,7 +161,7 @@ in_db_3() {
   done
 }
 
-@test "a wrong password is 77 on a server that wants one" {
+@test "[22] a wrong password is 77 on a server that wants one" {
   own_server_with_password
   run -77 "$RLOCK" acquire -u "unix://:guess@$BATS_TEST_TMPDIR/own" "$K"
 
@@ -169,7 +169,7 @@ in_db_3() {
   own_is_empty
 }
 
-@test "a password on a server that wants none is 77 and leaves no key in any db" {
+@test "[22] a password on a server that wants none is 77 and leaves no key in any db" {
   own_server own
   for db in 0 3; do
     url="unix://$BATS_TEST_TMPDIR/own?db=$db"
@@ -183,7 +183,7 @@ in_db_3() {
   done
 }
 
-@test "no password on a server that wants one is 77" {
+@test "[22] no password on a server that wants one is 77" {
   own_server_with_password
   for command in acquire 'release --token t' 'extend --to 5s --token t' status; do
     # shellcheck disable=SC2086 # a command and its options
@@ -194,7 +194,7 @@ in_db_3() {
   own_is_empty
 }
 
-@test "a refused login is not waited out" {
+@test "[22] a refused login is not waited out" {
   begin=$(now_ms)
   run -77 "$RLOCK" acquire -w 10s \
     -u "unix://alice:guess@$BATS_FILE_TMPDIR/s" "$K"
@@ -280,7 +280,7 @@ in_db_3() {
 
 # --- the password is nowhere to be seen -----------------------------------
 
-@test "the password of --url is not in the command line of a waiting rlock" {
+@test "[40] the password of --url is not in the command line of a waiting rlock" {
   cli SET "$K" other
   for form in -u --url -uURL --url=URL; do
     url=unix://alice:secret@$BATS_FILE_TMPDIR/s
@@ -298,7 +298,7 @@ in_db_3() {
   done
 }
 
-@test "no failure shows a password" {
+@test "[40] no failure shows a password" {
   (umask 077 && echo secret >password)
   cli ACL SETUSER bob on '>secret' '~*' '&*' +@all -eval
 
@@ -320,7 +320,7 @@ in_db_3() {
   [[ $output != *secret* ]]
 }
 
-@test "neither -v nor status --json shows a password" {
+@test "[40] neither -v nor status --json shows a password" {
   run -0 "$RLOCK" acquire -v -u "unix://alice:secret@$BATS_FILE_TMPDIR/s" "$K"
   [[ $output != *secret* ]]
 
@@ -329,7 +329,7 @@ in_db_3() {
   [[ $output != *secret* ]]
 }
 
-@test "-v shows no token" {
+@test "[40] -v shows no token" {
   run -0 --separate-stderr "$RLOCK" acquire -v --token top-secret "$K"
   [[ -n $stderr && $stderr != *top-secret* ]]
 
@@ -420,7 +420,7 @@ stalled_server() {
   kill -STOP "$JOB"
 }
 
-@test "a server that stalls is 69 after --timeout" {
+@test "[21] a server that stalls is 69 after --timeout" {
   stalled_server
   for command in status 'release --token t' 'extend --by 5s --token t'; do
     begin=$(now_ms)
@@ -433,7 +433,7 @@ stalled_server() {
   done
 }
 
-@test "an acquisition that a server does not answer is 69 after --timeout" {
+@test "[21] an acquisition that a server does not answer is 69 after --timeout" {
   stalled_server
   begin=$(now_ms)
   run -69 --separate-stderr "$RLOCK" acquire --timeout 300ms -t 60s --token t "$K"
@@ -442,7 +442,7 @@ stalled_server() {
   [ -z "$output" ]
 }
 
-@test "an acquisition of unknown fate names the token and when the lock frees itself" {
+@test "[18] an acquisition of unknown fate names the token and when the lock frees itself" {
   stalled_server
   run -69 --separate-stderr "$RLOCK" acquire -n --timeout 200ms -t 60s --token t "$K"
 
@@ -451,7 +451,7 @@ stalled_server() {
   [[ ${stderr_lines[1]} =~ ^"rlock: '$K' may have been taken on '$RLOCK_URL': it frees itself within 1m0s, or release it with token t"$ ]]
 }
 
-@test "a server that stalls is 69 never later than -w" {
+@test "[21] a server that stalls is 69 never later than -w" {
   stalled_server
   begin=$(now_ms)
   run -69 --separate-stderr "$RLOCK" acquire -w 400ms -t 60s "$K"
@@ -460,7 +460,7 @@ stalled_server() {
   [ -z "$output" ]
 }
 
-@test "a server that stalls during a wait is 69 never later than -w" {
+@test "[21] a server that stalls during a wait is 69 never later than -w" {
   own_server own
   export RLOCK_URL=unix://$BATS_TEST_TMPDIR/own
   pid=$JOB
@@ -474,7 +474,7 @@ stalled_server() {
   within 690 "$(since "$begin")" 1400
 }
 
-@test "TERM ends rlock although the server stalls" {
+@test "[32] TERM ends rlock although the server stalls" {
   stalled_server
   start_job "$RLOCK" acquire -q --timeout 10s "$K"
   wait_until 5 'rlock to be connected' eval \
@@ -498,37 +498,37 @@ denied() {
   is_free "$K"
 }
 
-@test "a user who may not EVAL is refused: 77" {
+@test "[22] a user who may not EVAL is refused: 77" {
   cli ACL SETUSER noeval on '>secret' '~*' '&*' +@all -eval
   denied noeval
 }
 
-@test "a user who may not touch the key is refused: 77" {
+@test "[22] a user who may not touch the key is refused: 77" {
   cli ACL SETUSER nokey on '>secret' '~other:*' '~rlock:*' '&*' +@all
   denied nokey
 }
 
-@test "a user who may not touch the helper key is refused: 77" {
+@test "[22] a user who may not touch the helper key is refused: 77" {
   cli ACL SETUSER nohelper on '>secret' '~k*' '&*' +@all
   denied nohelper
 }
 
-@test "a user who may not SET in the script is refused: 77" {
+@test "[22] a user who may not SET in the script is refused: 77" {
   cli ACL SETUSER noset on '>secret' '~*' '&*' +@all -set
   denied noset
 }
 
-@test "a user who may not GET in the script is refused: 77" {
+@test "[22] a user who may not GET in the script is refused: 77" {
   cli ACL SETUSER noget on '>secret' '~*' '&*' +@all -get
   denied noget
 }
 
-@test "a user who may not release is refused the lock: 77" {
+@test "[23] a user who may not release is refused the lock: 77" {
   cli ACL SETUSER nodel on '>secret' '~*' '&*' +@all -del -unlink
   denied nodel
 }
 
-@test "a user who may not renew is refused the lock: 77" {
+@test "[23] a user who may not renew is refused the lock: 77" {
   cli ACL SETUSER norenew on '>secret' '~*' '&*' +@all -pexpire
   denied norenew
 }
@@ -561,7 +561,7 @@ denied() {
 
 # --- no memory --------------------------------------------------------------
 
-@test "a server without memory refuses the lock, and lets one that is held go: 69" {
+@test "[22] [23] a server without memory refuses the lock, and lets one that is held go: 69" {
   own_server own
   local url=unix://$BATS_TEST_TMPDIR/own
   "$RLOCK" acquire -u "$url" -f token "$K.held"
@@ -575,7 +575,7 @@ denied() {
   [ "$(own_cli own EXISTS "$K" "$K.held" "rlock:{$K}:fence")" = 0 ]
 }
 
-@test "a server that takes no more clients says so: 69, over a socket and over TCP" {
+@test "[22] a server that takes no more clients says so: 69, over a socket and over TCP" {
   local port
   port=$(free_port)
   own_server own --port "$port" --maxclients 1

@@ -7,7 +7,7 @@ teardown_file() { stop_server; }
 setup() { fresh; }
 teardown() { stop_jobs; }
 
-@test "0: acquire prints its token on stdout, and nothing else" {
+@test "[4] 0: acquire prints its token on stdout, and nothing else" {
   run -0 --separate-stderr "$RLOCK" acquire "$K"
 
   [ "$output" = "$(cli GET "$K")" ]
@@ -27,7 +27,7 @@ teardown() { stop_jobs; }
   [ "$output" = "rlock: no lock named (try 'rlock acquire --help')" ]
 }
 
-@test "65: the key is a hash" {
+@test "[11] 65: the key is a hash" {
   cli HSET "$K" field value
   run -65 "$RLOCK" acquire -n "$K"
 
@@ -40,28 +40,28 @@ teardown() { stop_jobs; }
   [ "$output" = "rlock: '$K': cannot connect to 'unix:///nowhere/s': No such file or directory" ]
 }
 
-@test "73: the token file cannot be written" {
+@test "[4] 73: the token file cannot be written" {
   run -73 "$RLOCK" acquire -f missing/token "$K"
 
   [ "$output" = "rlock: '$K': cannot write token file 'missing/token': No such file or directory" ]
   is_free "$K"
 }
 
-@test "74: stdout cannot be written" {
+@test "[4] 74: stdout cannot be written" {
   run -74 bash -c '"$RLOCK" acquire "$1" >/dev/full' bash "$K"
 
   [ "$output" = "rlock: '$K': cannot write to standard output: No space left on device" ]
   is_free "$K"
 }
 
-@test "75: somebody else holds it" {
+@test "[3] 75: somebody else holds it" {
   cli SET "$K" somebody
   run -75 "$RLOCK" acquire -n "$K"
 
   [ "$output" = "rlock: '$K' is held by foreign token somebody, never expires" ]
 }
 
-@test "77: the password is wrong" {
+@test "[22] 77: the password is wrong" {
   run -77 "$RLOCK" acquire -u "unix://:wrong@$BATS_FILE_TMPDIR/s" "$K"
 
   [[ $output == "rlock: '$K': server '$RLOCK_URL' refuses: "* ]]
@@ -83,25 +83,25 @@ teardown() { stop_jobs; }
   [ "$output" = "rlock: '$K' on '$RLOCK_URL' is not held: it expired, or was released already" ]
 }
 
-@test "126: the command cannot be executed" {
+@test "[2] 126: the command cannot be executed" {
   run -126 "$RLOCK" run "$K" /
 
   [ "$output" = "rlock: '$K': cannot execute '/': Permission denied" ]
 }
 
-@test "127: the command is not found" {
+@test "[2] 127: the command is not found" {
   run -127 "$RLOCK" run "$K" ./no-such-command
 
   [ "$output" = "rlock: '$K': cannot execute './no-such-command': No such file or directory" ]
 }
 
-@test "128 + N: the command died of signal N" {
+@test "[2] 128 + N: the command died of signal N" {
   run -137 "$RLOCK" run "$K" sh -c 'kill -KILL $$'
 
   [ -z "$output" ]
 }
 
-@test "any other: the command's own" {
+@test "[1] any other: the command's own" {
   run -3 "$RLOCK" run "$K" sh -c 'exit 3'
 
   [ -z "$output" ]

@@ -27,7 +27,7 @@ has_left() {
   [ "$(cli GET "$K")" = t ]
 }
 
-@test "extend --by 10s five times on a lock of 10 s leaves 60 s" {
+@test "[9] extend --by 10s five times on a lock of 10 s leaves 60 s" {
   "$RLOCK" acquire --token t -t 10s "$K"
   for _ in 1 2 3 4 5; do
     "$RLOCK" extend --token t --by 10s "$K"
@@ -51,7 +51,7 @@ has_left() {
   has_left 4000 5000
 }
 
-@test "extend works with the token of another program, and makes no fence" {
+@test "[8] extend works with the token of another program, and makes no fence" {
   cli SET "$K" other PX 10000
   run -0 "$RLOCK" extend --token other --by 10s "$K"
 
@@ -97,23 +97,23 @@ refuses() {
   [ "$(cli GET "$K")" = t ]
 }
 
-@test "extend --by 0 is 64" {
+@test "[9] extend --by 0 is 64" {
   refuses --by 0 'is less than a millisecond'
 }
 
-@test "extend --to 0 is 64" {
+@test "[9] extend --to 0 is 64" {
   refuses --to 0 'is less than a millisecond'
 }
 
-@test "extend --by 0.4ms is 64" {
+@test "[9] extend --by 0.4ms is 64" {
   refuses --by 0.4ms 'is less than a millisecond'
 }
 
-@test "extend --by -5s is 64" {
+@test "[9] extend --by -5s is 64" {
   refuses --by -5s 'is no duration (500ms, 1.5s, 10m, 2h, 1d)'
 }
 
-@test "extend --to -10m is 64" {
+@test "[9] extend --to -10m is 64" {
   refuses --to -10m 'is no duration (500ms, 1.5s, 10m, 2h, 1d)'
 }
 
@@ -121,7 +121,7 @@ refuses() {
   refuses --to none 'is no duration (500ms, 1.5s, 10m, 2h, 1d)'
 }
 
-@test "extend --by 9223372036854775807ms is 64" {
+@test "[3] extend --by 9223372036854775807ms is 64" {
   refuses --by 9223372036854775807ms 'is no duration (500ms, 1.5s, 10m, 2h, 1d)'
 }
 
@@ -134,7 +134,7 @@ refuses() {
   has_left $((3 * 36500 * day - 10000)) $((3 * 36500 * day))
 }
 
-@test "extend of a lock that never expires is 65, and the lock stays so" {
+@test "[10] extend of a lock that never expires is 65, and the lock stays so" {
   "$RLOCK" acquire --token t -t none "$K"
   for option in --by --to; do
     run -65 --separate-stderr "$RLOCK" extend --token t $option 10s "$K"
@@ -166,7 +166,7 @@ refuses() {
   done
 }
 
-@test "extend of a lock without expiry that somebody else has is 79, not 65" {
+@test "[10] extend of a lock without expiry that somebody else has is 79, not 65" {
   cli SET "$K" other
   run -79 "$RLOCK" extend --token t --by 60s "$K"
 }

@@ -31,22 +31,22 @@ assert json.loads(text)["name"] == sys.argv[1], text' "$1"
   [ "$(printf '%s' "$1" | cli -x EXISTS)" = 0 ]
 }
 
-@test "a name may hold blanks" { takes "$K a  b "; }
-@test "a name may begin with a blank" { takes " $K"; }
-@test "a name may hold newlines" { takes "$K"$'\na\n\nb'; }
-@test "a name may hold quotes" { takes "$K\"a'b\`c"; }
-@test "a name may hold what a glob would take" { takes "$K*?[a-z]"; }
+@test "[6] a name may hold blanks" { takes "$K a  b "; }
+@test "[6] a name may begin with a blank" { takes " $K"; }
+@test "[6] a name may hold newlines" { takes "$K"$'\na\n\nb'; }
+@test "[6] a name may hold quotes" { takes "$K\"a'b\`c"; }
+@test "[6] a name may hold what a glob would take" { takes "$K*?[a-z]"; }
 @test "a name may hold backslashes, dollars and colons" { takes "$K\\n\$HOME:%s%n"; }
 @test "a name may hold escape sequences" { takes "$K"$'\e[31m\a\x7f'; }
 @test "a name may hold braces" { takes "$K}{a{b}"; }
 @test "a name may hold UTF-8" { takes "$K-grüße-锁-🔒"; }
-@test "a name may begin with a dash after --" { takes "-n$K"; }
+@test "[6] a name may begin with a dash after --" { takes "-n$K"; }
 @test "a name may be -- after --" { takes --; }
 @test "a name may be of one byte" { takes x; }
-@test "a name may be of 1024 bytes" { takes "$(bytes 1024 "$K-")"; }
+@test "[6] a name may be of 1024 bytes" { takes "$(bytes 1024 "$K-")"; }
 @test "a name may begin with rlock, but not with rlock:" { takes "rlock"; takes "Rlock:$K"; }
 
-@test "a name of invalid UTF-8 is the key, byte for byte" {
+@test "[6] a name of invalid UTF-8 is the key, byte for byte" {
   name=$K$'\xff\xc3'
   "$RLOCK" acquire --token t "$name"
 
@@ -138,34 +138,34 @@ for c in text[:-1]:
 print(ascii(json.loads(text)["token"]))'
 }
 
-@test "a value with escape sequences is shown escaped" {
+@test "[7] a value with escape sequences is shown escaped" {
   shown_as $'\e[31mred' '\x1B[31mred'
   [ "$output" = "'\\x1b[31mred'" ]
 }
 
-@test "a value with newlines is shown escaped, on one line" {
+@test "[7] a value with newlines is shown escaped, on one line" {
   shown_as $'a\nb\r\tc' 'a\nb\x0D\tc'
   [ "$output" = "'a\\nb\\r\\tc'" ]
 }
 
-@test "a value of invalid UTF-8 is shown escaped" {
+@test "[7] a value of invalid UTF-8 is shown escaped" {
   shown_as $'a\xff\xfe' 'a\xFF\xFE'
   [ "$output" = "'a\\\\xFF\\\\xFE'" ]
 }
 
-@test "a value of overlong UTF-8 is shown escaped" {
+@test "[7] a value of overlong UTF-8 is shown escaped" {
   shown_as $'\xc0\x9b[31m' '\xC0\x9B[31m'
 }
 
-@test "a value of UTF-8 surrogates is shown escaped" {
+@test "[7] a value of UTF-8 surrogates is shown escaped" {
   shown_as $'\xed\xa0\x80' '\xED\xA0\x80'
 }
 
-@test "a value of UTF-8 that is cut off is shown escaped" {
+@test "[7] a value of UTF-8 that is cut off is shown escaped" {
   shown_as $'a\xe9\x94' 'a\xE9\x94'
 }
 
-@test "a value with C1 control characters is shown escaped" {
+@test "[7] a value with C1 control characters is shown escaped" {
   shown_as $'\xc2\x9b31m' '\xC2\x9B31m'
 }
 
@@ -187,13 +187,13 @@ print(ascii(json.loads(text)["token"]))'
   shown_as $'\ufeffab' '\xEF\xBB\xBFab'
 }
 
-@test "a value with quotes and backslashes is shown without ambiguity" {
+@test "[7] a value with quotes and backslashes is shown without ambiguity" {
   shown_as '"\x1B'\' '"\\x1B'\'
   [ "$output" = "'\"\\\\x1B\\''" ] || [ "$output" = '"\"\\x1B'"'"'"' ] ||
     [ "$(/usr/bin/python3 -c 'import ast, sys; print(ast.literal_eval(sys.argv[1]), end="")' "$output")" = '"\x1B'\' ]
 }
 
-@test "a value with a NUL is shown whole" {
+@test "[7] a value with a NUL is shown whole" {
   printf 'a\0b' | cli -x SET "$K"
   run -75 "$RLOCK" acquire -n "$K"
   [ "$output" = "rlock: '$K' is held by foreign token a\\x00b, never expires" ]
@@ -251,7 +251,7 @@ print(ascii(json.loads(text)["token"]))'
 
 # --- owners and messages --------------------------------------------------
 
-@test "an owner and a message with escape sequences and newlines are shown escaped" {
+@test "[7] an owner and a message with escape sequences and newlines are shown escaped" {
   "$RLOCK" acquire --owner $'al\e[31mice\n@web' -m $'a\nb\e]0;x\a"\x7f' -t none "$K"
   run -75 --separate-stderr "$RLOCK" acquire -n "$K"
   [[ $stderr =~ ^"rlock: '$K' is held by al\\x1B[31mice\\n@web (pid "[0-9]+") for "[0-9]+m?"s, never expires: \"a\\nb\\x1B]0;x\\x07\"\\x7F\""$ ]]
@@ -262,7 +262,7 @@ print(ascii(json.loads(text)["token"]))'
   is_json
 }
 
-@test "an owner and a message of invalid UTF-8 and bidirectional controls are shown escaped" {
+@test "[7] an owner and a message of invalid UTF-8 and bidirectional controls are shown escaped" {
   "$RLOCK" acquire --owner $'a\xff@web' -m $'x\u202ey\xc3' "$K"
   run -0 "$RLOCK" status "$K"
 
@@ -270,7 +270,7 @@ print(ascii(json.loads(text)["token"]))'
   is_json
 }
 
-@test "a message of a kilobyte of control characters does not break a line off" {
+@test "[7] a message of a kilobyte of control characters does not break a line off" {
   "$RLOCK" acquire -m "$(bytes 1024 $'\e')" "$K"
   run -75 --separate-stderr "$RLOCK" acquire -n "$K"
 
@@ -390,13 +390,13 @@ is_no_lock() {
   [ "$(cli EXISTS "rlock:{$K}:fence")" = 0 ]
 }
 
-@test "a hash is no lock" { cli HSET "$K" a b; is_no_lock hash; }
-@test "a list is no lock" { cli LPUSH "$K" a; is_no_lock list; }
-@test "a stream is no lock" { cli XADD "$K" 1-1 a b; is_no_lock stream; }
+@test "[11] a hash is no lock" { cli HSET "$K" a b; is_no_lock hash; }
+@test "[11] a list is no lock" { cli LPUSH "$K" a; is_no_lock list; }
+@test "[11] a stream is no lock" { cli XADD "$K" 1-1 a b; is_no_lock stream; }
 @test "a set is no lock" { cli SADD "$K" a; is_no_lock set; }
 @test "a sorted set is no lock" { cli ZADD "$K" 1 a; is_no_lock zset; }
 
-@test "a lock that turns into a hash while rlock waits for it ends the wait: 65" {
+@test "[11] a lock that turns into a hash while rlock waits for it ends the wait: 65" {
   cli SET "$K" other
   start_job "$RLOCK" acquire -w forever "$K"
   cli EVAL "redis.call('DEL', KEYS[1]); redis.call('HSET', KEYS[1], 'a', 'b')" \
@@ -439,7 +439,7 @@ is_no_lock() {
 
 # --- helper keys ----------------------------------------------------------
 
-@test "different names have different helper keys, as the manual has them" {
+@test "[42] different names have different helper keys, as the manual has them" {
   # All names of up to four characters over a { }, and some more.
   run -0 /usr/bin/python3 - <<'EOF'
 import itertools, os, socket, subprocess

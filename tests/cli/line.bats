@@ -31,7 +31,7 @@ wakes_by() {
   wakes_by '"DEL"' "$RLOCK" release --token t "$K"
 }
 
-@test "the first in line has the lock at once when Python releases it" {
+@test "[8] the first in line has the lock at once when Python releases it" {
   cli SET "$K" t PX 60000
   wakes_by '"del"' cli EVAL '
     local token = redis.call("get", KEYS[1])
@@ -40,27 +40,27 @@ wakes_by() {
     return 1' 1 "$K" t
 }
 
-@test "the first in line has the lock at once when its key is deleted" {
+@test "[12] the first in line has the lock at once when its key is deleted" {
   cli SET "$K" other
   wakes_by '"DEL"' cli DEL "$K"
 }
 
-@test "the first in line has the lock at once when its key is unlinked" {
+@test "[12] the first in line has the lock at once when its key is unlinked" {
   cli SET "$K" other
   wakes_by '"UNLINK"' cli UNLINK "$K"
 }
 
-@test "the first in line has the lock at once when its key is renamed" {
+@test "[12] the first in line has the lock at once when its key is renamed" {
   cli SET "$K" other
   wakes_by '"RENAME"' cli RENAME "$K" "$K.old"
 }
 
-@test "the first in line has the lock at once when all keys are deleted" {
+@test "[12] the first in line has the lock at once when all keys are deleted" {
   cli SET "$K" other
   wakes_by '"FLUSHALL"' cli FLUSHALL
 }
 
-@test "the first in line has the lock at once when its key was overwritten and then deleted" {
+@test "[12] the first in line has the lock at once when its key was overwritten and then deleted" {
   cli SET "$K" other
   enter_first bob
   cli SET "$K" another
@@ -78,7 +78,7 @@ wakes_by() {
 # The server's clock so many ms from now, in ms.
 ms_from_now() { echo $(($(date +%s%3N) + $1)); }
 
-@test "the first in line has the lock at most 60 ms after it expired" {
+@test "[12] the first in line has the lock at most 60 ms after it expired" {
   end=$(ms_from_now 700)
   cli SET "$K" other
   cli PEXPIREAT "$K" "$end"
@@ -94,7 +94,7 @@ ms_from_now() { echo $(($(date +%s%3N) + $1)); }
   takes_within 60 bob "${end}000"
 }
 
-@test "a lock that expired is noticed on a server that deletes no key by itself" {
+@test "[12] a lock that expired is noticed on a server that deletes no key by itself" {
   move_to_own_server --enable-debug-command yes
   cli DEBUG SET-ACTIVE-EXPIRE 0
   end=$(ms_from_now 700)
@@ -143,7 +143,7 @@ wakes_after_extend() {
   takes_within 50 carol "$(asked_at '"DEL"')"
 }
 
-@test "waiters have the lock in the order in which they came" {
+@test "[14] waiters have the lock in the order in which they came" {
   cli SET "$K" other
   for owner in bob carol dave erin; do enter "$owner" -t 50ms; done
   line_is 'bob carol dave erin'
@@ -156,7 +156,7 @@ wakes_after_extend() {
   [ "$(xargs <order)" = 'bob carol dave erin' ]
 }
 
-@test "a holder that renews often costs the first in line a request each time, and the others none" {
+@test "[14] a holder that renews often costs the first in line a request each time, and the others none" {
   cli SET "$K" other
   enter_first bob
   for owner in carol dave erin; do enter "$owner"; done
@@ -273,7 +273,7 @@ asks_once() {
   [ "$(cli KEYS '*')" = "rlock:{$K}:fence" ]
 }
 
-@test "a key that is no lock is 65, and nobody is put in line" {
+@test "[11] a key that is no lock is 65, and nobody is put in line" {
   cli RPUSH "$K" a
   run -65 --separate-stderr "$RLOCK" acquire -w 5s "$K"
 
@@ -281,7 +281,7 @@ asks_once() {
   [ "$(cli KEYS '*')" = "$K" ]
 }
 
-@test "a key that becomes no lock ends the wait with 65" {
+@test "[11] a key that becomes no lock ends the wait with 65" {
   cli SET "$K" other
   enter_first bob
   printf '%s\n' MULTI "DEL $K" "RPUSH $K a" EXEC | cli
@@ -395,10 +395,10 @@ leaves_at() {
   deleted_takes_within 50 carol
 }
 
-@test "a waiter that is ended by TERM leaves the line at once, and the next one is called" { leaves_at TERM 143; }
-@test "a waiter that is ended by INT leaves the line at once, and the next one is called" { leaves_at INT 130; }
-@test "a waiter that is ended by HUP leaves the line at once, and the next one is called" { leaves_at HUP 129; }
-@test "a waiter that is ended by QUIT leaves the line at once, and the next one is called" { leaves_at QUIT 131; }
+@test "[15] [32] a waiter that is ended by TERM leaves the line at once, and the next one is called" { leaves_at TERM 143; }
+@test "[32] a waiter that is ended by INT leaves the line at once, and the next one is called" { leaves_at INT 130; }
+@test "[32] a waiter that is ended by HUP leaves the line at once, and the next one is called" { leaves_at HUP 129; }
+@test "[32] a waiter that is ended by QUIT leaves the line at once, and the next one is called" { leaves_at QUIT 131; }
 
 @test "a waiter whose time is over leaves the line with its last attempt, and the next one is called" {
   cli SET "$K" other
@@ -421,7 +421,7 @@ leaves_at() {
   line_is 'bob@web2 carol'
 }
 
-@test "the last attempt of the first in line takes a lock that is free" {
+@test "[12] the last attempt of the first in line takes a lock that is free" {
   cli SET "$K" other
   enter_first bob -w 1500ms
   enter carol
@@ -436,7 +436,7 @@ leaves_at() {
   line_is carol
 }
 
-@test "a waiter that was stopped for longer than its limit is out of line at once when continued" {
+@test "[17] a waiter that was stopped for longer than its limit is out of line at once when continued" {
   cli SET "$K" other
   enter_first bob -w 1500ms
   enter carol
@@ -450,7 +450,7 @@ leaves_at() {
   line_is carol
 }
 
-@test "a waiter in the middle of the line that was killed is passed at once" {
+@test "[15] a waiter in the middle of the line that was killed is passed at once" {
   cli SET "$K" other
   enter_first bob
   enter carol
@@ -463,7 +463,7 @@ leaves_at() {
   deleted_takes_within 50 dave
 }
 
-@test "a first in line that was killed is passed within 2.5 s of the release" {
+@test "[15] a first in line that was killed is passed within 2.5 s of the release" {
   cli SET "$K" other
   enter_first bob
   enter carol
@@ -473,7 +473,7 @@ leaves_at() {
   deleted_takes_within 2500 carol
 }
 
-@test "a first in line that was killed is found out before the release" {
+@test "[15] a first in line that was killed is found out before the release" {
   cli SET "$K" other
   enter_first bob
   enter carol
@@ -499,7 +499,7 @@ leaves_at() {
   deleted_takes_within 50 bob
 }
 
-@test "a first in line that is stopped is passed within 6 s, and then has its old place again" {
+@test "[15] a first in line that is stopped is passed within 6 s, and then has its old place again" {
   cli SET "$K" other
   enter_first bob
   enter carol
@@ -565,7 +565,7 @@ leaves_at() {
   deleted_takes_within 50 bob
 }
 
-@test "a server that forgets at once whom to tell is not asked all the time" {
+@test "[16] a server that forgets at once whom to tell is not asked all the time" {
   move_to_own_server --tracking-table-max-keys 1
   for name in a b c; do
     cli SET "$K.$name" other
@@ -588,7 +588,7 @@ leaves_at() {
   done
 }
 
-@test "a script cache that was emptied changes nothing" {
+@test "[16] a script cache that was emptied changes nothing" {
   cli SET "$K" other
   enter_first bob
   enter carol

@@ -59,14 +59,14 @@ polls_as() {
 
 is_marked() { [[ $(presence_of "$1") == *.5 ]]; }
 
-@test "who may use no channel polls, and keeps the place" { polls_as no-channels; }
-@test "who may not SUBSCRIBE polls, and keeps the place" { polls_as no-subscribe; }
-@test "who may not ask for CLIENT ID polls, and keeps the place" { polls_as no-id; }
-@test "who may not use CLIENT TRACKING polls, and keeps the place" { polls_as no-tracking; }
-@test "who may not use CLIENT CACHING polls, and keeps the place" { polls_as no-caching; }
-@test "who may not PUBLISH polls, and keeps the place" { polls_as no-publish; }
+@test "[16] who may use no channel polls, and keeps the place" { polls_as no-channels; }
+@test "[16] who may not SUBSCRIBE polls, and keeps the place" { polls_as no-subscribe; }
+@test "[16] who may not ask for CLIENT ID polls, and keeps the place" { polls_as no-id; }
+@test "[16] who may not use CLIENT TRACKING polls, and keeps the place" { polls_as no-tracking; }
+@test "[16] who may not use CLIENT CACHING polls, and keeps the place" { polls_as no-caching; }
+@test "[16] who may not PUBLISH polls, and keeps the place" { polls_as no-publish; }
 
-@test "who polls asks about ten times a second" {
+@test "[16] who polls asks about ten times a second" {
   cli SET "$K" other
   enter bob -u "$(as no-channels)"
   wait_until 5 'bob to be marked' is_marked bob
@@ -78,7 +78,7 @@ is_marked() { [[ $(presence_of "$1") == *.5 ]]; }
   (($(calls eval) >= 5))
 }
 
-@test "a waiter that polls and was killed is passed within 2.5 s of the release" {
+@test "[15] a waiter that polls and was killed is passed within 2.5 s of the release" {
   cli SET "$K" other
   enter bob -u "$(as no-channels)"
   enter carol
@@ -102,11 +102,11 @@ takes_as() {
   deleted_takes_within 2500 carol
 }
 
-@test "who may not PUBLISH takes the lock, and the next one has it within 2.5 s of the release" { takes_as no-publish; }
-@test "who may use no channel takes the lock, and the next one has it within 2.5 s of the release" { takes_as no-channels; }
-@test "who may not ask for subscribers takes the lock, and the next one has it within 2.5 s of the release" { takes_as no-pubsub; }
+@test "[16] who may not PUBLISH takes the lock, and the next one has it within 2.5 s of the release" { takes_as no-publish; }
+@test "[16] who may use no channel takes the lock, and the next one has it within 2.5 s of the release" { takes_as no-channels; }
+@test "[16] who may not ask for subscribers takes the lock, and the next one has it within 2.5 s of the release" { takes_as no-pubsub; }
 
-@test "who may not PUBLISH does not overtake the line either" {
+@test "[16] who may not PUBLISH does not overtake the line either" {
   cli SET "$K" other
   enter_first bob
   signal STOP bob
@@ -118,7 +118,7 @@ takes_as() {
   line_is bob
 }
 
-@test "who may not PUBLISH and leaves the line lets the next one come by itself" {
+@test "[16] who may not PUBLISH and leaves the line lets the next one come by itself" {
   cli SET "$K" other
   enter bob -u "$(as no-publish)"
   enter carol
@@ -129,7 +129,7 @@ takes_as() {
   deleted_takes_within 2500 carol
 }
 
-@test "who may not write to the line is 77, and the lock is left alone" {
+@test "[22] who may not write to the line is 77, and the lock is left alone" {
   cli ACL SETUSER no-line reset on '>secret' "~$K" "~rlock:{$K}:fence" '&*' +@all
   cli SET "$K" other
   run -77 --separate-stderr "$RLOCK" acquire -w 5s -u "$(as no-line)" "$K"
@@ -171,19 +171,19 @@ survives() {
   [ ! -s "$JOB_ERR" ]
 }
 
-@test "a waiter that loses the connection on which it asks keeps its place, and is woken at once" {
+@test "[16] a waiter that loses the connection on which it asks keeps its place, and is woken at once" {
   survives 0.3 asks
 }
 
-@test "a waiter that loses the connection on which it hears keeps its place, and is woken at once" {
+@test "[16] a waiter that loses the connection on which it hears keeps its place, and is woken at once" {
   survives 0.3 hears
 }
 
-@test "a waiter that loses both connections keeps its place, and is woken at once" {
+@test "[16] a waiter that loses both connections keeps its place, and is woken at once" {
   survives 0.3 asks hears
 }
 
-@test "a waiter that loses its connections as soon as it has them keeps its place, and is woken at once" {
+@test "[16] a waiter that loses its connections as soon as it has them keeps its place, and is woken at once" {
   survives 0 asks hears
 }
 
@@ -197,15 +197,15 @@ has_lock_when_cut() {
   takes_within 150 bob "$(asked_at '"DEL"')"
 }
 
-@test "a waiter that loses its connections while the lock is released has it soon" {
+@test "[16] a waiter that loses its connections while the lock is released has it soon" {
   has_lock_when_cut 0.3
 }
 
-@test "a waiter that loses its connections as soon as it has them while the lock is released has it soon" {
+@test "[16] a waiter that loses its connections as soon as it has them while the lock is released has it soon" {
   has_lock_when_cut 0
 }
 
-@test "a waiter behind the first that loses its connections keeps its place, and is called" {
+@test "[16] a waiter behind the first that loses its connections keeps its place, and is called" {
   cli SET "$K" other
   enter_first bob
   asks=$(asks) hears=$(hears)
@@ -221,7 +221,7 @@ has_lock_when_cut() {
   deleted_takes_within 50 carol
 }
 
-@test "connections that are cut make no wait longer" {
+@test "[16] connections that are cut make no wait longer" {
   cli SET "$K" other
   begin=$(now_us)
   enter_first bob -q -w 1s
@@ -255,7 +255,7 @@ has_lock_when_cut() {
 # An answer is held by the proxy.
 answer_is_held() { (($(proxy held replies 1) > 20)); }
 
-@test "a lock that is freed before its waiter hears that it is held is taken at once" {
+@test "[13] a lock that is freed before its waiter hears that it is held is taken at once" {
   start_proxy
   cli SET "$K" other
   proxy hold replies
@@ -268,7 +268,7 @@ answer_is_held() { (($(proxy held replies 1) > 20)); }
   takes_within 50 bob "$begin"
 }
 
-@test "a lock that is freed before its waiter is told of changes is taken at once" {
+@test "[13] a lock that is freed before its waiter is told of changes is taken at once" {
   start_proxy
   proxy delay 150 replies
   cli SET "$K" other
@@ -395,7 +395,7 @@ is_caching() { (($(calls 'client|caching'))); }
   done
 }
 
-@test "a waiter that is cut off without a word is passed within 6 s" {
+@test "[15] a waiter that is cut off without a word is passed within 6 s" {
   start_proxy
   cli SET "$K" other
   enter_first bob -u "$PROXY_URL"
@@ -456,7 +456,7 @@ is_caching() { (($(calls 'client|caching'))); }
   deleted_takes_within 300 bob
 }
 
-@test "a server that was loading is watched again when it is done" {
+@test "[22] a server that was loading is watched again when it is done" {
   move_to_own_server --enable-debug-command yes \
     --loading-process-events-interval-bytes 1024 --key-load-delay 500
   cli DEBUG POPULATE 2000
@@ -469,7 +469,7 @@ is_caching() { (($(calls 'client|caching'))); }
   deleted_takes_within 50 bob
 }
 
-@test "a server that was busy is watched again when it is done" {
+@test "[22] a server that was busy is watched again when it is done" {
   move_to_own_server --lua-time-limit 50
   cli SET "$K" other
   enter_first bob -v
@@ -484,7 +484,7 @@ is_caching() { (($(calls 'client|caching'))); }
   deleted_takes_within 50 bob
 }
 
-@test "a waiter that was killed is passed within 2.5 s though others listen to all channels" {
+@test "[15] a waiter that was killed is passed within 2.5 s though others listen to all channels" {
   cli SET "$K" other
   start_job cli PSUBSCRIBE '*'
   enter_first bob

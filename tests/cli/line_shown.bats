@@ -100,7 +100,7 @@ rlock: '$K' is held by foreign token other, never expires" ]
   [ ! -s "$JOB_ERR" ]
 }
 
-@test "the owner of another waiter is shown escaped" {
+@test "[7] the owner of another waiter is shown escaped" {
   cli SET "$K" other
   put "$(waiter '%1B%5B31mred%0A%FFx')"
   enter bob
@@ -274,7 +274,7 @@ for w in json.loads(sys.argv[1])["waiters"]: print(w["place"], w["owner"])' "$ou
     '[[ $("$RLOCK" status --json "$K") == *"\"waiters\":[],"* ]]'
 }
 
-@test "whatever is in the line, the table has no escape sequence and JSON is valid" {
+@test "[7] whatever is in the line, the table has no escape sequence and JSON is valid" {
   cli SET "$K" other
   put "$(waiter '%1B%5B31mred%0A%FFx%22@%00')"
   put "$(waiter '%1B%5B31mred%0A%FFx%22@h')"

@@ -35,7 +35,7 @@ waits() { grep -q 'is held by' "$1"; }
 
 # --- a job that several hosts would run ---------------------------------
 
-@test "of two hosts that start a job at once one runs it and the other exits 75" {
+@test "[3] of two hosts that start a job at once one runs it and the other exits 75" {
   write_cron
 
   start_job sh cron.sh web1 "$K"

@@ -69,14 +69,14 @@ fence() { cli GET "rlock:{$K}:fence" | cut -d' ' -f1; }
   [ "$(cli PTTL "$K")" = -1 ]
 }
 
-@test "--ttl gives a TTL to a lock that never expired" {
+@test "[10] --ttl gives a TTL to a lock that never expired" {
   "$RLOCK" acquire -f token -t none "$K"
   run -0 "$RLOCK" reacquire -f token --ttl 10s "$K"
 
   has_left 9000 10000
 }
 
-@test "--ttl 0 is 64, and the key is untouched" {
+@test "[3] --ttl 0 is 64, and the key is untouched" {
   "$RLOCK" acquire -f token -t 10s "$K"
   run -64 "$RLOCK" reacquire -f token --ttl 0 "$K"
 

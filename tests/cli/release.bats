@@ -26,7 +26,7 @@ teardown() { stop_jobs; }
   [ "$(cli GET "rlock:{$K}:fence")" = "$before" ]
 }
 
-@test "release frees a lock that another program took, with its token" {
+@test "[8] release frees a lock that another program took, with its token" {
   cli SET "$K" 'AbC+/= {"a": 1}' PX 60000
   run -0 "$RLOCK" release --token 'AbC+/= {"a": 1}' "$K"
 

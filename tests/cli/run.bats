@@ -19,7 +19,7 @@ teardown() {
 
 # --- the command -----------------------------------------------------------
 
-@test "run exits with the command's own status" {
+@test "[1] run exits with the command's own status" {
   local status_wanted
   for status_wanted in 0 1 2 3 64 75 79 126 255; do
     run -"$status_wanted" "$RLOCK" run "$K" sh -c "exit $status_wanted"
@@ -36,13 +36,13 @@ teardown() {
   is_free "$K"
 }
 
-@test "arguments reach the command untouched" {
+@test "[1] arguments reach the command untouched" {
   run -0 "$RLOCK" run "$K" printf '%s|' 'a b' c '' '*' $'d\ne' -- -n --ttl=0 -h
 
   [ "$output" = $'a b|c||*|d\ne|--|-n|--ttl=0|-h|' ]
 }
 
-@test "the command reads what run was given on stdin" {
+@test "[1] the command reads what run was given on stdin" {
   run -0 bash -c "echo hi | '$RLOCK' run '$K' cat"
 
   [ "$output" = hi ]
@@ -56,7 +56,7 @@ teardown() {
   cmp in out
 }
 
-@test "run writes nothing on stdout, and by itself nothing on stderr" {
+@test "[4] run writes nothing on stdout, and by itself nothing on stderr" {
   run -0 --separate-stderr "$RLOCK" run "$K" true
   [ -z "$output" ]
   [ -z "$stderr" ]
@@ -278,7 +278,7 @@ END
 
 # --- not obtained ----------------------------------------------------------
 
-@test "while somebody else holds the lock the command is not started" {
+@test "[3] while somebody else holds the lock the command is not started" {
   cli SET "$K" somebody
 
   run -75 "$RLOCK" run -n "$K" touch started
@@ -319,14 +319,14 @@ END
 
 # --- failures to execute ---------------------------------------------------
 
-@test "a missing command gives 127" {
+@test "[2] a missing command gives 127" {
   run -127 --separate-stderr "$RLOCK" run "$K" ./missing
 
   [ "$stderr" = "rlock: '$K': cannot execute './missing': No such file or directory" ]
   is_free "$K"
 }
 
-@test "a command that is not executable gives 126" {
+@test "[2] a command that is not executable gives 126" {
   touch plain
 
   run -126 --separate-stderr "$RLOCK" run "$K" ./plain
@@ -335,7 +335,7 @@ END
   is_free "$K"
 }
 
-@test "a directory gives 126" {
+@test "[2] a directory gives 126" {
   mkdir dir
 
   run -126 --separate-stderr "$RLOCK" run "$K" ./dir
@@ -344,7 +344,7 @@ END
   is_free "$K"
 }
 
-@test "a command killed by a signal gives 128 and the signal's number" {
+@test "[2] a command killed by a signal gives 128 and the signal's number" {
   run -137 "$RLOCK" run "$K" sh -c 'kill -KILL $$'
   is_free "$K"
 
@@ -383,7 +383,7 @@ END
   is_free "$K"
 }
 
-@test "a server that does not answer at the end costs a warning, not the status" {
+@test "[31] a server that does not answer at the end costs a warning, not the status" {
   run -5 --separate-stderr "$RLOCK" run --timeout 200ms "$K" \
     sh -c 'kill -STOP "$0"; exit 5' "$(server_pid)"
 
@@ -392,7 +392,7 @@ END
   [ "$(cli PTTL "$K")" -le 30000 ]
 }
 
-@test "a server that is gone at the end costs a warning, not the status" {
+@test "[31] a server that is gone at the end costs a warning, not the status" {
   run -5 --separate-stderr "$RLOCK" run --timeout 200ms "$K" \
     sh -c 'kill -KILL "$0"; exit 5' "$(server_pid)"
   stop_server

@@ -88,7 +88,7 @@ stopped_because() {
 
 # --- renewed ---------------------------------------------------------------
 
-@test "a command of five TTLs keeps its lock, and PTTL never exceeds TTL" {
+@test "[9] a command of five TTLs keeps its lock, and PTTL never exceeds TTL" {
   local left most=0 looks=0
   start_job "$RLOCK" run -t 500ms -k 20ms "$K" sh -c ': >started; sleep 2.5'
   wait_until 10 'the command' [ -e started ]
@@ -124,7 +124,7 @@ stopped_because() {
 
 connections() { [ "$(cli CLIENT LIST | grep -c ' name=rlock ')" = "$1" ]; }
 
-@test "a server that is silent for less than the lease is told of once" {
+@test "[27] a server that is silent for less than the lease is told of once" {
   start_ticking obedient -v -t 3s -k 100ms --timeout 100ms
 
   kill -STOP "$(server_pid)"
@@ -158,7 +158,7 @@ failures() {
 
 # --- lost ------------------------------------------------------------------
 
-@test "a deleted lock stops the command and its children" {
+@test "[26] a deleted lock stops the command and its children" {
   start_ticking obedient -t 1500ms
 
   local lost_at
@@ -169,7 +169,7 @@ failures() {
   is_free "$K"
 }
 
-@test "a lock that another has stops the command, and stays the other's" {
+@test "[26] a lock that another has stops the command, and stays the other's" {
   start_ticking obedient -t 1500ms
 
   local lost_at
@@ -181,7 +181,7 @@ failures() {
   (($(cli PTTL "$K") > 40000))
 }
 
-@test "FLUSHALL stops the command, and the lock is not made anew" {
+@test "[25] FLUSHALL stops the command, and the lock is not made anew" {
   start_ticking obedient -t 1500ms
 
   local lost_at
@@ -192,7 +192,7 @@ failures() {
   [ "$(cli DBSIZE)" = 0 ]
 }
 
-@test "a server that comes back empty stops the command, and the lock is not made anew" {
+@test "[25] a server that comes back empty stops the command, and the lock is not made anew" {
   start_ticking obedient -t 3s
 
   stop_server
@@ -214,7 +214,7 @@ failures() {
   told SIGTERM 2
 }
 
-@test "a command that ignores TERM is killed -k later" {
+@test "[26] a command that ignores TERM is killed -k later" {
   start_ticking stubborn -t 1500ms -k 300ms
 
   cli DEL "$K"
@@ -226,7 +226,7 @@ failures() {
   ((grace > 200 && grace < 500))
 }
 
-@test "a child that ignores TERM is killed although the command has ended" {
+@test "[26] a child that ignores TERM is killed although the command has ended" {
   start_ticking mixed -t 1500ms -k 300ms
 
   cli DEL "$K"
@@ -261,7 +261,7 @@ failures() {
   [ "$(cli GET "$K")" = somebody ]
 }
 
-@test "a lease that runs out unconfirmed ends the command before the lock can be another's" {
+@test "[27] a lease that runs out unconfirmed ends the command before the lock can be another's" {
   start_job "$RLOCK" run -t 1500ms "$K" sh -c '
     kill -STOP "$1"; echo "$RLOCK_TOKEN" >token; exec "$2" "$3" stubborn' \
     sh "$(server_pid)" "$PYTHON" "$BATS_FILE_TMPDIR/tick"
@@ -279,7 +279,7 @@ failures() {
   (($(time_of SIGTERM) < begin + 1200))
 }
 
-@test "run that slept through its lease touches nothing of the next holder's" {
+@test "[28] run that slept through its lease touches nothing of the next holder's" {
   start_ticking obedient -t 1s
 
   kill -STOP "$JOB"
@@ -295,7 +295,7 @@ failures() {
 
 # --- run itself ------------------------------------------------------------
 
-@test "when run is killed its command dies, and the lock expires" {
+@test "[29] when run is killed its command dies, and the lock expires" {
   start_ticking alone -t 1500ms
 
   local killed_at
@@ -309,7 +309,7 @@ failures() {
   wait_until 2 'the lock to expire' is_free "$K"
 }
 
-@test "without a thread for the renewals the command is stopped and the lock released" {
+@test "[29] without a thread for the renewals the command is stopped and the lock released" {
   # No address space has room for a stack of this many KB; but a limit like
   # that moves everything in it, and ThreadSanitizer bears only so much.
   local stack=100000000000 fixed=()
@@ -326,7 +326,7 @@ failures() {
   is_free "$K"
 }
 
-@test "many short runs leave no lock behind" {
+@test "[30] many short runs leave no lock behind" {
   seq 300 | xargs -P 8 -I '{}' "$RLOCK" run -t 1s --renew 1ms "$K-{}" true
   seq 300 | xargs -P 8 -I '{}' "$RLOCK" run -t 1s "$K-{}" true
 
@@ -414,7 +414,7 @@ os.execv(sys.argv[1], sys.argv[1:])' \
   (($(time_of SIGTERM) - lost_at <= 700))
 }
 
-@test "a command that may not be signalled is named, and the status is 79" {
+@test "[43] a command that may not be signalled is named, and the status is 79" {
   # What the kernel says of a command that has become another user's.
   ASAN_OPTIONS=detect_leaks=0 start_job strace -f -qq -o trace -e trace=kill \
     -e inject=kill:error=EPERM "$RLOCK" run -t 600ms "$K" \

@@ -68,7 +68,7 @@ is_alone() { ! is_connected; }
 
 # --- passing on ------------------------------------------------------------
 
-@test "signals sent to run reach each process of the command once" {
+@test "[32] signals sent to run reach each process of the command once" {
   local name
   start_job "${PLAIN[@]}" "$RLOCK" run "$K" \
     "$PYTHON" "$BATS_FILE_TMPDIR/count"
@@ -104,7 +104,7 @@ is_alone() { ! is_connected; }
   run -1 grep HUP log
 }
 
-@test "TERM ends a command that does not catch it, and the lock is free" {
+@test "[32] TERM ends a command that does not catch it, and the lock is free" {
   start_job "${PLAIN[@]}" "$RLOCK" run "$K" sh -c ': >ready; exec sleep 60'
   wait_until 10 'the command' [ -e ready ]
 
@@ -126,7 +126,7 @@ is_alone() { ! is_connected; }
   is_free "$K"
 }
 
-@test "when another signal killed the command, run exits with 128 and its number" {
+@test "[2] when another signal killed the command, run exits with 128 and its number" {
   local signo
   for signo in 1 6 9 10 11 14 15; do
     run -0 ending "$RLOCK" run "$K" sh -c "ulimit -c 0; kill -$signo \$\$"
@@ -141,7 +141,7 @@ is_alone() { ! is_connected; }
   [ "$output" = 'exit 130' ]
 }
 
-@test "a signal while run waits ends it at once and leaves nothing behind" {
+@test "[32] a signal while run waits ends it at once and leaves nothing behind" {
   cli FLUSHALL
   cli SET "$K" somebody
 
@@ -185,7 +185,7 @@ END
   [ ! -e started ]
 }
 
-@test "a signal at any time either ends run before the command or reaches it" {
+@test "[32] a signal at any time either ends run before the command or reaches it" {
   run -0 "$PYTHON" - "$RLOCK" "$K" <<'END'
 import random, signal, subprocess, sys, time
 rlock, key = sys.argv[1:]
@@ -221,7 +221,7 @@ dispositions() {
   done <<<"$1"
 }
 
-@test "the command starts with the signal mask and dispositions of run" {
+@test "[34] the command starts with the signal mask and dispositions of run" {
   local how
   for how in \
     --default-signal \
@@ -240,7 +240,7 @@ dispositions() {
   done
 }
 
-@test "so does a command that a nested run executes in its own place" {
+@test "[34] so does a command that a nested run executes in its own place" {
   run -0 env --default-signal grep -E '^Sig(Blk|Ign|Cgt):' /proc/self/status
   local bare=$output
 
@@ -250,14 +250,14 @@ dispositions() {
   [ "$(dispositions "$output")" = "$(dispositions "$bare")" ]
 }
 
-@test "a pipe inside the command breaks as it does without run" {
+@test "[34] a pipe inside the command breaks as it does without run" {
   run -0 "${PLAIN[@]}" "$RLOCK" run "$K" \
     bash -c 'yes | head -n 1; echo "${PIPESTATUS[0]}"'
 
   [ "$output" = $'y\n141' ]
 }
 
-@test "the command has run's descriptors and no other" {
+@test "[34] the command has run's descriptors and no other" {
   echo text >file
   exec 9<file
   run -0 ls /proc/self/fd
@@ -271,7 +271,7 @@ dispositions() {
   [ "$output" = text ]
 }
 
-@test "run works when SIGCHLD was ignored or blocked at its start" {
+@test "[34] run works when SIGCHLD was ignored or blocked at its start" {
   run -3 timeout -k 1 10 env --ignore-signal=CHLD "$RLOCK" run "$K" sh -c 'exit 3'
   run -3 timeout -k 1 10 env --block-signal=CHLD "$RLOCK" run "$K" sh -c 'exit 3'
   run -127 timeout -k 1 10 env --ignore-signal=CHLD "$RLOCK" run "$K" ./missing
@@ -280,7 +280,7 @@ dispositions() {
   is_free "$K"
 }
 
-@test "run works with stdin, stdout or stderr closed, and so does the command" {
+@test "[34] run works with stdin, stdout or stderr closed, and so does the command" {
   local closed
   for closed in '0<&-' '1>&-' '2>&-' '0<&- 1>&-' '0<&- 1>&- 2>&-'; do
     run -3 bash -c '"$@" '"$closed" bash "$RLOCK" run "$K" sh -c '
@@ -297,7 +297,7 @@ dispositions() {
   done
 }
 
-@test "a message for a closed stderr does not go to the server" {
+@test "[34] a message for a closed stderr does not go to the server" {
   cli SET "$K" somebody
 
   cli CONFIG RESETSTAT
@@ -309,7 +309,7 @@ dispositions() {
 
 # --- what the command leaves behind ----------------------------------------
 
-@test "a daemon that the command leaves behind does not keep run" {
+@test "[35] a daemon that the command leaves behind does not keep run" {
   start_job "$RLOCK" run "$K" sh -c '
     setsid sleep 60 >/dev/null 2>&1 & echo $! >daemon
     sleep 60 >/dev/null 2>&1 & echo $! >background
@@ -338,7 +338,7 @@ first_process() {
   cat "/proc/$JOB/task/$JOB/children"
 }
 
-@test "as process 1 run reaps orphans" {
+@test "[36] as process 1 run reaps orphans" {
   container "$K" "$PYTHON" -c '
 import os, time
 
@@ -371,7 +371,7 @@ os._exit(7)'
   is_free "$K"
 }
 
-@test "as process 1 run passes TERM on" {
+@test "[36] as process 1 run passes TERM on" {
   container "$K" sh -c '
     trap "exit 9" TERM; : >ready; while :; do sleep 0.05; done'
   wait_until 10 'the command' [ -e ready ]
@@ -382,7 +382,7 @@ os._exit(7)'
   is_free "$K"
 }
 
-@test "as process 1 run that waits is ended by TERM" {
+@test "[36] as process 1 run that waits is ended by TERM" {
   cli SET "$K" somebody
   container "$K" touch started
   wait_until 10 'run to wait' is_connected

@@ -79,20 +79,20 @@ goes_on() {
 
 # --- lost -------------------------------------------------------------------
 
-@test "a command whose lock is deleted is told at once" {
+@test "[26] a command whose lock is deleted is told at once" {
   start_watched
   deleted_told_within 50
   is_free "$K"
 }
 
-@test "a command whose lock is unlinked is told at once" {
+@test "[26] a command whose lock is unlinked is told at once" {
   start_watched
   start_monitor
   cli UNLINK "$K"
   told_within 50 '"UNLINK"' "$GONE"
 }
 
-@test "a command whose lock is renamed is told at once, and the new name left alone" {
+@test "[26] a command whose lock is renamed is told at once, and the new name left alone" {
   start_watched
   start_monitor
   token=$(cli GET "$K")
@@ -101,7 +101,7 @@ goes_on() {
   [ "$(cli GET "$K.old")" = "$token" ]
 }
 
-@test "a command whose lock goes with all keys is told at once, and nothing is made anew" {
+@test "[25] a command whose lock goes with all keys is told at once, and nothing is made anew" {
   start_watched
   start_monitor
   cli FLUSHALL
@@ -109,7 +109,7 @@ goes_on() {
   [ "$(cli DBSIZE)" = 0 ]
 }
 
-@test "a command whose lock is overwritten is told at once, and the other's is left alone" {
+@test "[26] a command whose lock is overwritten is told at once, and the other's is left alone" {
   start_watched
   start_monitor
   cli SET "$K" thief PX 60000
@@ -353,7 +353,7 @@ not_disturbed_by() {
 
 # --- -v -----------------------------------------------------------------------
 
-@test "-v tells of the watch and of renewals, and shows no token" {
+@test "[40] -v tells of the watch and of renewals, and shows no token" {
   start_watched -v --renew 100ms
   token=$(cli GET "$K")
   wait_until 5 'renewals' has_renewed 2

@@ -216,7 +216,7 @@ for key in ("owner user host pid message acquired_at held_ms ttl_ms "
   [ "$(member ttl_ms)" = 0 ]
 }
 
-@test "held_ms is never negative, though the holder's clock be ahead" {
+@test "[44] held_ms is never negative, though the holder's clock be ahead" {
   far=$((($(date +%s) + 3600) * 1000))
   db SET "$K" "rlock1:a@b:1:60000:$far::$NONCE"
   run -0 "$RLOCK" status --json "$K"
@@ -289,7 +289,7 @@ print(*[row["name"] + "=" + row["state"] for row in rows])'
   [ "$stderr" = "rlock: '$K*' on '$RLOCK_URL' is not held" ]
 }
 
-@test "a key of another type is 65, and the others are shown all the same" {
+@test "[11] a key of another type is 65, and the others are shown all the same" {
   db LPUSH "$K.list" a
   alice "$K"
   run -65 --separate-stderr "$RLOCK" status --json "$K.list" "$K"

@@ -67,7 +67,7 @@ in_each_shell() {
 
 # --- Ctrl-C ----------------------------------------------------------------
 
-@test "Ctrl-C reaches the command once and ends a loop typed at the shell" {
+@test "[33] Ctrl-C reaches the command once and ends a loop typed at the shell" {
   in_each_shell <<'END'
     expect ready>
     type while :; do $RLOCK run $K $INTERRUPTIBLE; done
@@ -83,7 +83,7 @@ END
   [ "$(<log)" = $'started\nINT' ]
 }
 
-@test "Ctrl-C reaches the command once and ends a script with a loop" {
+@test "[33] Ctrl-C reaches the command once and ends a script with a loop" {
   echo "while :; do $RLOCK run $K $INTERRUPTIBLE; done" >bash.sh
   cp bash.sh dash.sh
   in_each_shell <<'END'
@@ -117,7 +117,7 @@ END
 END
 }
 
-@test "Ctrl-C while run waits for a held lock ends it with 130 and leaves nothing" {
+@test "[32] Ctrl-C while run waits for a held lock ends it with 130 and leaves nothing" {
   in_each_shell <<'END'
     do $ASK FLUSHALL
     do $ASK SET $K somebody
@@ -138,7 +138,7 @@ END
 
 # --- reading ---------------------------------------------------------------
 
-@test "the command reads from the terminal" {
+@test "[33] the command reads from the terminal" {
   in_each_shell <<'END'
     expect ready>
     type $RLOCK run $K sh -c 'echo working; read -r x; echo "got $x"'
@@ -149,7 +149,7 @@ END
 END
 }
 
-@test "the command reads from the terminal while its output goes into a pipe" {
+@test "[33] the command reads from the terminal while its output goes into a pipe" {
   in_each_shell <<'END'
     expect ready>
     type $RLOCK run $K sh -c 'echo working; read -r x; echo "got $x"' | cat
@@ -160,7 +160,7 @@ END
 END
 }
 
-@test "a command in the background that reads can be brought to the front" {
+@test "[33] a command in the background that reads can be brought to the front" {
   in_each_shell <<'END'
     expect ready>
     type $RLOCK run $K sh -c 'read -r x; echo "got $x"; exit 6' &
@@ -187,7 +187,7 @@ END
 END
 }
 
-@test "after run the script around it can read from the terminal" {
+@test "[33] after run the script around it can read from the terminal" {
   cat >script <<'END'
 $RLOCK run $K sh -c "$1"
 echo "status $?"
@@ -233,7 +233,7 @@ END
 
 # --- Ctrl-Z ----------------------------------------------------------------
 
-@test "Ctrl-Z stops the command and run, and fg renews the lock and goes on" {
+@test "[33] Ctrl-Z stops the command and run, and fg renews the lock and goes on" {
   in_each_shell <<'END'
     expect ready>
     type $RLOCK run -t 90s $K sh -c 'echo $$ >pid; echo working; read -r x; echo "got $x"; exit 6'
@@ -276,7 +276,7 @@ END
 END
 }
 
-@test "Ctrl-Z stops the script around run as well, and fg continues both" {
+@test "[33] Ctrl-Z stops the script around run as well, and fg continues both" {
   cat >script <<'END'
 $RLOCK run $K sh -c 'echo working; read -r x; echo "got $x"; exit 6'
 echo "status $?"
@@ -300,7 +300,7 @@ END
 END
 }
 
-@test "a lock that was lost while the command was stopped ends it at fg" {
+@test "[33] a lock that was lost while the command was stopped ends it at fg" {
   in_each_shell <<'END'
     expect ready>
     type $RLOCK run -k 100ms $K sh -c 'trap "" TERM; echo working; read -r x; touch went_on'
@@ -318,7 +318,7 @@ END
 END
 }
 
-@test "a lock that another took while the command was stopped stays the other's" {
+@test "[33] a lock that another took while the command was stopped stays the other's" {
   in_each_shell <<'END'
     expect ready>
     type $RLOCK run $K sh -c 'echo working; read -r x; touch went_on'

@@ -32,7 +32,7 @@ within() {
 
 # --- how long -------------------------------------------------------------
 
-@test "-n makes one attempt: 75 at once, naming the holder" {
+@test "[3] -n makes one attempt: 75 at once, naming the holder" {
   "$RLOCK" acquire --owner alice@web3 -m 'v1.2' -t 30s "$K"
   pid=$(cli GET "$K" | cut -d: -f3)
   begin=$(now_ms)
@@ -48,7 +48,7 @@ within() {
   is_held "$K"
 }
 
-@test "-w 0 is -n" {
+@test "[3] -w 0 is -n" {
   cli SET "$K" other
   begin=$(now_ms)
   run -75 "$RLOCK" acquire -w 0 "$K"
@@ -57,7 +57,7 @@ within() {
   [ "$output" = "rlock: '$K' is held by foreign token other, never expires" ]
 }
 
-@test "-w 0.35s gives up after 0.35 s" {
+@test "[12] -w 0.35s gives up after 0.35 s" {
   cli SET "$K" other
   begin=$(now_ms)
   run -75 "$RLOCK" acquire -w 0.35s "$K"
@@ -66,7 +66,7 @@ within() {
   [ "$output" = "rlock: '$K' is held by foreign token other, never expires" ]
 }
 
-@test "a lock that is free just before the wait ends is taken" {
+@test "[12] a lock that is free just before the wait ends is taken" {
   cli SET "$K" other PX 380
   run -0 --separate-stderr "$RLOCK" acquire -w 400ms "$K"
 
@@ -123,21 +123,21 @@ obtains_after() {
   obtains_after cli DEL "$K"
 }
 
-@test "a waiter has the lock when its key is deleted" {
+@test "[12] a waiter has the lock when its key is deleted" {
   cli SET "$K" other
   start_waiter -w 10s
 
   obtains_after cli DEL "$K"
 }
 
-@test "a waiter has the lock when its key is renamed" {
+@test "[12] a waiter has the lock when its key is renamed" {
   cli SET "$K" other
   start_waiter -w 10s
 
   obtains_after cli RENAME "$K" "$K.old"
 }
 
-@test "a waiter has the lock when its key was overwritten and then deleted" {
+@test "[12] a waiter has the lock when its key was overwritten and then deleted" {
   cli SET "$K" other
   start_waiter -w 10s
   cli SET "$K" another
@@ -145,7 +145,7 @@ obtains_after() {
   obtains_after cli DEL "$K"
 }
 
-@test "a waiter has the lock when it expires" {
+@test "[12] a waiter has the lock when it expires" {
   cli SET "$K" other PX 500
   begin=$(now_ms)
   "$RLOCK" acquire -w forever "$K" >token
@@ -184,7 +184,7 @@ obtains_after() {
   [ "$(cat "$one_out" "$two_out")" = "$(cli GET "$K")" ]
 }
 
-@test "SINCE is the attempt that took the lock, not the start of the wait" {
+@test "[44] SINCE is the attempt that took the lock, not the start of the wait" {
   cli SET "$K" other PX 1500
   token=$("$RLOCK" acquire -q "$K")
 
@@ -266,13 +266,13 @@ EOF
   ! waits_at_server || return 1
 }
 
-@test "INT ends a wait at once, with a death by INT" { dies_of INT; }
-@test "TERM ends a wait at once, with a death by TERM" { dies_of TERM; }
-@test "HUP ends a wait at once, with a death by HUP" { dies_of HUP; }
-@test "QUIT ends a wait at once, with a death by QUIT" { dies_of QUIT; }
+@test "[32] INT ends a wait at once, with a death by INT" { dies_of INT; }
+@test "[32] TERM ends a wait at once, with a death by TERM" { dies_of TERM; }
+@test "[32] HUP ends a wait at once, with a death by HUP" { dies_of HUP; }
+@test "[32] QUIT ends a wait at once, with a death by QUIT" { dies_of QUIT; }
 @test "USR1 ends a wait at once, with a death by USR1" { dies_of USR1; }
 
-@test "to a shell a death by TERM is 143" {
+@test "[15] [32] to a shell a death by TERM is 143" {
   cli SET "$K" other
   start_waiter
   kill -TERM "$JOB"
@@ -335,7 +335,7 @@ EOF
   [ "$(cli EXISTS "$K" "rlock:{$K}:fence")" = 0 ]
 }
 
-@test "a waiter that was stopped for longer than its limit gives up when continued" {
+@test "[17] a waiter that was stopped for longer than its limit gives up when continued" {
   cli SET "$K" other
   start_waiter -w 300ms
   kill -STOP "$JOB"
@@ -348,7 +348,7 @@ EOF
   within 0 "$(since "$begin")" 600
 }
 
-@test "a waiter that was stopped for longer than its limit takes the lock if it is free" {
+@test "[17] a waiter that was stopped for longer than its limit takes the lock if it is free" {
   cli SET "$K" other
   start_waiter -w 300ms
   kill -STOP "$JOB"

@@ -53,7 +53,7 @@ left_between() {
   }
 }
 
-@test "a lock that Python took is held, foreign, and never parsed" {
+@test "[8] a lock that Python took is held, foreign, and never parsed" {
   take timeout=60
   for library in $LIBRARIES; do
     token=$(cli GET "$K$library")
@@ -81,7 +81,7 @@ left_between() {
   done
 }
 
-@test "acquire -n exits 75 while Python holds the lock, and leaves it alone" {
+@test "[8] acquire -n exits 75 while Python holds the lock, and leaves it alone" {
   take timeout=60
   for library in $LIBRARIES; do
     token=$(cli GET "$K$library")
@@ -95,7 +95,7 @@ left_between() {
   done
 }
 
-@test "status with Python's token tells that the lock is held with it" {
+@test "[8] status with Python's token tells that the lock is held with it" {
   token=$(py redis "$K" timeout=60 acquire token | sed 1d)
 
   run -0 "$RLOCK" status --json --token "$token" "$K"
@@ -103,7 +103,7 @@ left_between() {
   [ "$(json "$output" mine)" = True ]
 }
 
-@test "extend adds to and sets the time that Python's lock has left" {
+@test "[8] extend adds to and sets the time that Python's lock has left" {
   take timeout=600
   for library in $LIBRARIES; do
     token=$(cli GET "$K$library")
@@ -119,7 +119,7 @@ left_between() {
   done
 }
 
-@test "reacquire needs --ttl for Python's token, and then sets it" {
+@test "[8] reacquire needs --ttl for Python's token, and then sets it" {
   take timeout=600
   for library in $LIBRARIES; do
     token=$(cli GET "$K$library")
@@ -133,7 +133,7 @@ left_between() {
   done
 }
 
-@test "release frees Python's lock, and Python finds that it lost it" {
+@test "[8] release frees Python's lock, and Python finds that it lost it" {
   take timeout=60
   for library in $LIBRARIES; do
     token=$(cli GET "$K$library")
@@ -175,7 +175,7 @@ left_between() {
   done
 }
 
-@test "a lock that rlock holds is locked for Python, which does not get it" {
+@test "[8] a lock that rlock holds is locked for Python, which does not get it" {
   for library in $LIBRARIES; do
     token=$("$RLOCK" acquire "$K$library")
 
@@ -186,7 +186,7 @@ left_between() {
   done
 }
 
-@test "Python extends and reacquires rlock's lock with rlock's token" {
+@test "[8] Python extends and reacquires rlock's lock with rlock's token" {
   for library in $LIBRARIES; do
     token=$("$RLOCK" acquire -t 10m "$K$library")
 
@@ -201,7 +201,7 @@ left_between() {
   done
 }
 
-@test "Python releases rlock's lock, and rlock finds that it is gone" {
+@test "[8] Python releases rlock's lock, and rlock finds that it is gone" {
   for library in $LIBRARIES; do
     token=$("$RLOCK" acquire "$K$library")
 
@@ -215,7 +215,7 @@ left_between() {
   done
 }
 
-@test "Python without the token cannot touch rlock's lock" {
+@test "[8] Python without the token cannot touch rlock's lock" {
   for library in $LIBRARIES; do
     token=$("$RLOCK" acquire -t 10m "$K$library")
 
@@ -226,7 +226,7 @@ left_between() {
   done
 }
 
-@test "status knows who holds a lock that Python extended" {
+@test "[8] status knows who holds a lock that Python extended" {
   token=$("$RLOCK" acquire --owner alice@web3 -m v1.2 -t 10m "$K")
   py redis "$K" own="$token" timeout=60 extend=600
 
@@ -238,7 +238,7 @@ left_between() {
   ((1140000 < $(json "$output" expires_in_ms)))
 }
 
-@test "Python's wait ends when rlock releases" {
+@test "[8] Python's wait ends when rlock releases" {
   for library in $LIBRARIES; do
     token=$("$RLOCK" acquire "$K$library")
     start_job py "$library" "$K$library" timeout=60 try wait=20 token
@@ -252,7 +252,7 @@ left_between() {
   done
 }
 
-@test "Python's wait ends when a command of rlock run ends" {
+@test "[8] Python's wait ends when a command of rlock run ends" {
   for library in $LIBRARIES; do
     mkfifo "end.$library"
     start_job "$RLOCK" run "$K$library" timeout 20 cat "end.$library"
@@ -268,7 +268,7 @@ left_between() {
   done
 }
 
-@test "rlock's wait ends when Python releases" {
+@test "[8] rlock's wait ends when Python releases" {
   declare -A jobs outs errs
   take
   for library in $LIBRARIES; do
@@ -286,7 +286,7 @@ left_between() {
   done
 }
 
-@test "rlock's wait ends when Python's lock expires" {
+@test "[8] rlock's wait ends when Python's lock expires" {
   for library in $LIBRARIES; do
     py "$library" "$K$library" timeout=0.4 acquire
     before=$(now_ms)
@@ -298,7 +298,7 @@ left_between() {
   done
 }
 
-@test "run gives up a lock that Python deleted and took, and leaves it to Python" {
+@test "[8] [26] run gives up a lock that Python deleted and took, and leaves it to Python" {
   for library in $LIBRARIES; do
     start_job "$RLOCK" run -t 1s "$K$library" sleep 60
     wait_until 10 'the command to start' is_held "$K$library"
@@ -316,7 +316,7 @@ left_between() {
   done
 }
 
-@test "extend exits 65 for a lock of Python's that never expires" {
+@test "[10] extend exits 65 for a lock of Python's that never expires" {
   take
   for library in $LIBRARIES; do
     token=$(cli GET "$K$library")
@@ -330,7 +330,7 @@ left_between() {
   done
 }
 
-@test "reacquire --ttl gives a lock of Python's that never expires a TTL" {
+@test "[10] reacquire --ttl gives a lock of Python's that never expires a TTL" {
   take
   for library in $LIBRARIES; do
     token=$(cli GET "$K$library")
@@ -358,7 +358,7 @@ left_between() {
   done
 }
 
-@test "a name of any bytes is the same lock for both" {
+@test "[6] a name of any bytes is the same lock for both" {
   for library in $LIBRARIES; do
     name=$(printf ' a b:"*{\303\274}\377\n%s' "$library")
     token=$("$RLOCK" acquire -t 10m -- "$name")
@@ -371,7 +371,7 @@ left_between() {
   done
 }
 
-@test "Python and rlock never hold the lock at the same time" {
+@test "[8] Python and rlock never hold the lock at the same time" {
   echo 0 >number
   start_job "$PYTHON" "$BATS_TEST_DIRNAME/count.py" redis "$K" number stop
   wait_until 10 'Python to count' grep -q '[1-9]' number

@@ -27,7 +27,7 @@ others() {
   )
 }
 
-@test "a value of another library is shown as it is" {
+@test "[11] a value of another library is shown as it is" {
   others
   for value in "${OTHERS[@]}"; do
     cli SET "$K" "$value" PX 60000 >/dev/null
@@ -40,7 +40,7 @@ others() {
   done
 }
 
-@test "a value of another library releases its lock as --token" {
+@test "[11] a value of another library releases its lock as --token" {
   others
   for value in "${OTHERS[@]}"; do
     cli SET "$K" "$value" PX 60000 >/dev/null
@@ -53,7 +53,7 @@ others() {
   done
 }
 
-@test "a value of another library releases its lock from a file" {
+@test "[11] a value of another library releases its lock from a file" {
   others
   for value in "${OTHERS[@]}"; do
     cli SET "$K" "$value" PX 60000 >/dev/null

@@ -70,9 +70,9 @@ class Tally:
 
 
 CLAIMS = {
-    "no wake-up is lost": ["lost wake-up", "not in line"],
-    "the lock never has two holders": ["two holders"],
-    "the fence only grows": ["fence"],
+    "[13] no wake-up is lost": ["lost wake-up", "not in line"],
+    "[14] the lock never has two holders": ["two holders"],
+    "[39] the fence only grows": ["fence"],
     "every departure from the order has its reason": [
         "out of order",
         "changed ticket",

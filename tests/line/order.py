@@ -217,7 +217,7 @@ def check_sections(out, order):
 # --- the order ---------------------------------------------------------------
 
 
-@test("twelve that come 100 ms apart run in that order, one at a time")
+@test("[14] twelve that come 100 ms apart run in that order, one at a time")
 async def twelve(hall):
     await hall.hold()
     out, words = section(hall)
@@ -231,7 +231,7 @@ async def twelve(hall):
     check_sections(out, range(1, 13))
 
 
-@test("150 that wait drain within 10 s, in order, one at a time")
+@test("[14] 150 that wait drain within 10 s, in order, one at a time")
 async def drain(hall):
     await hall.hold()
     out, words = section(hall)
@@ -298,35 +298,35 @@ async def soon(hall, waiting, *way):
     check(times.worst() <= 50 * MS, f"the worst is above 50 ms: {times}")
 
 
-@test("a lock that is deleted is held again within 1 ms (p50; worst 50 ms)")
+@test("[12] a lock that is deleted is held again within 1 ms (p50; worst 50 ms)")
 async def deleted(hall):
     await soon(hall, 1, "DEL", NAME)
 
 
-@test("the same with 500 that wait")
+@test("[12] the same with 500 that wait")
 async def deleted_before_500(hall):
     await soon(hall, 500, "DEL", NAME)
 
 
-@test("UNLINK is noticed like DEL")
+@test("[12] UNLINK is noticed like DEL")
 async def unlinked(hall):
     await soon(hall, 1, "UNLINK", NAME)
     await soon(hall, SOME, "UNLINK", NAME)
 
 
-@test("RENAME is noticed like DEL")
+@test("[12] RENAME is noticed like DEL")
 async def renamed(hall):
     await soon(hall, 1, "RENAME", NAME, "elsewhere")
     await soon(hall, SOME, "RENAME", NAME, "elsewhere")
 
 
-@test("FLUSHALL is noticed like DEL")
+@test("[12] FLUSHALL is noticed like DEL")
 async def flushed(hall):
     await soon(hall, 1, "FLUSHALL")
     await soon(hall, SOME, "FLUSHALL")
 
 
-@test("a lock that expires is held again within 60 ms")
+@test("[12] a lock that expires is held again within 60 ms")
 async def expired(hall):
     for waiting in 1, SOME:
         times = await hand_overs(
@@ -363,7 +363,7 @@ async def commands(hall):
         check(0 < cost <= 6, f"{waiting} waiting: {costs} commands")
 
 
-@test("a holder that renews all the time costs only the head something")
+@test("[14] a holder that renews all the time costs only the head something")
 async def renewals(hall):
     await hall.hold()
     await hall.join(50)
@@ -387,7 +387,7 @@ async def renewals(hall):
     check(most <= 2, f"another sent {most} commands")
 
 
-@test("a holder's renewals take at most 10 ms with 50 that wait")
+@test("[14] a holder's renewals take at most 10 ms with 50 that wait")
 async def round_trips(hall):
     await hall.hold()
     await hall.join(50)
@@ -448,13 +448,13 @@ async def after_head(hall, number):
     return max(late)
 
 
-@test("a head that is killed is passed within 2.5 s", together=True)
+@test("[15] a head that is killed is passed within 2.5 s", together=True)
 async def killed(hall):
     late = await after_head(hall, KILL)
     check(late <= 2500, f"{late:.0f} ms")
 
 
-@test("a head that is stopped is passed within 6 s", together=True)
+@test("[15] a head that is stopped is passed within 6 s", together=True)
 async def stopped(hall):
     late = await after_head(hall, STOP)
     check(late <= 6000, f"{late:.0f} ms")
@@ -487,7 +487,7 @@ async def has(hall, number):
     return value and number_of(value) == number
 
 
-@test("who is sent away or gives up is out of line when it ends", together=True)
+@test("[15] who is sent away or gives up is out of line when it ends", together=True)
 async def leaves(hall):
     await hall.hold()
     await hall.join(6)

@@ -148,7 +148,8 @@ static void test_parse(void)
 		bool done = duration_parse(bad[i], &span);
 
 		check(!done && span == -7,
-		      "'%s' is no span and leaves it alone (%d, %" PRId64 ")",
+		      "[3] '%s' is no span and leaves it alone (%d, %" PRId64
+		      ")",
 		      bad[i], done, span);
 	}
 }

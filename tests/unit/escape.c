@@ -198,8 +198,8 @@ static void test_every_byte(void)
 			wrong = i;
 		free(json);
 	}
-	check(wrong == UINT32_MAX, "any two bytes come out printable (%04X)",
-	      wrong);
+	check(wrong == UINT32_MAX,
+	      "[7] any two bytes come out printable (%04X)", wrong);
 }
 
 /* --- for programs ------------------------------------------------------ */
@@ -279,7 +279,7 @@ static void test_stray(void)
 	for (i = 0; i < COUNT(forms); i++)
 		check(strlen(forms[i].text) != forms[i].len ||
 			      comes_through(forms[i].text, forms[i].len),
-		      "%s comes through JSON", forms[i].what);
+		      "[7] %s comes through JSON", forms[i].what);
 	for (i = 0; i < 0x10000; i++) {
 		const char text[2] = { (char)(i >> 8), (char)(i & 255) };
 
@@ -471,7 +471,7 @@ static void test_encode(void)
 	check(percent_encode(buf, "", 0) == 0 && !*buf,
 	      "nothing is encoded as nothing");
 	check(percent_encode(buf, "a~b", 3) == 5 && !strcmp(buf, "a%7Eb"),
-	      "what a shell expands is encoded");
+	      "[43] what a shell expands is encoded");
 }
 
 /* Nothing but what percent_encode makes is decoded. */

@@ -239,10 +239,11 @@ static void test_all_names(void)
 	qsort(keys, used, sizeof(keys[0]), compare);
 	for (i = 1; i < used; i++)
 		twins += !strcmp(keys[i - 1], keys[i]);
-	check(!refused, "all of them are names of locks (%d)", refused);
-	check(!twins, "no two locks or helpers share a key (%d)", twins);
+	check(!refused, "[42] all of them are names of locks (%d)", refused);
+	check(!twins, "[42] no two locks or helpers share a key (%d)", twins);
 	check(!astray,
-	      "each helper is in the slot of its lock, unless the name has a "
+	      "[42] each helper is in the slot of its lock, unless the name "
+	      "has a "
 	      "brace that closes and no tag (%d)",
 	      astray);
 }

@@ -90,7 +90,8 @@ static void test_round_trip(void)
 		wild += !is_tame(token.text);
 	}
 	check(!wrong, "any owner and message come back (%d)", wrong);
-	check(!wild, "no token has anything a shell would touch (%d)", wild);
+	check(!wild, "[43] no token has anything a shell would touch (%d)",
+	      wild);
 }
 
 static void test_example(void)
@@ -515,11 +516,12 @@ static void test_different(void)
 	for (i = children; i < COUNT(nonces); i++)
 		new_nonce(nonces[i]);
 	check(nonces_of_children(nonces, children),
-	      "processes that were forked make tokens");
+	      "[37] processes that were forked make tokens");
 	qsort(nonces, COUNT(nonces), sizeof(nonces[0]), compare);
 	for (i = 1; i < COUNT(nonces); i++)
 		twins += !compare(nonces[i - 1], nonces[i]);
-	check(!twins, "no two tokens of one or more processes are alike (%d)",
+	check(!twins,
+	      "[37] no two tokens of one or more processes are alike (%d)",
 	      twins);
 }
 

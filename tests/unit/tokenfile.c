@@ -94,7 +94,7 @@ static void test_write(void)
 		      "a token can be written (%s)", err.text);
 		umask(before);
 		check(mode_of("t") == (S_IFREG | 0600),
-		      "the file is its owner's alone with umask %03o (%o)",
+		      "[40] the file is its owner's alone with umask %03o (%o)",
 		      (unsigned int)masks[i], (unsigned int)mode_of("t"));
 		check(holds("t", TOKEN "\n"), "it is one line");
 		check(entries(".") == 1, "nothing stays beside it");
@@ -117,18 +117,18 @@ static void test_replace(void)
 	if (symlink("target", "t"))
 		abort();
 	check(tokenfile_check("t", &err) && S_ISLNK(mode_of("t")),
-	      "the check leaves a symbolic link alone");
+	      "[40] the check leaves a symbolic link alone");
 	check(tokenfile_write("t", TOKEN, &err) && S_ISREG(mode_of("t")) &&
 		      holds("t", TOKEN "\n"),
-	      "a symbolic link is replaced");
-	check(holds("target", "mine\n"), "and never followed");
+	      "[40] a symbolic link is replaced");
+	check(holds("target", "mine\n"), "[40] and never followed");
 	clear();
 
 	if (symlink("nowhere", "t"))
 		abort();
 	check(tokenfile_write("t", TOKEN, &err) && S_ISREG(mode_of("t")) &&
 		      !exists("nowhere"),
-	      "nor is one that leads nowhere");
+	      "[40] nor is one that leads nowhere");
 	clear();
 }
 

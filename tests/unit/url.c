@@ -185,7 +185,8 @@ static void test_bad(void)
 		      "'%s' is refused: %s (%s)", bad[i].text, bad[i].cause,
 		      err.text);
 		check(!strstr(err.text, "sec") && !strstr(err.text, "ret"),
-		      "the message about '%s' tells no password", bad[i].text);
+		      "[40] the message about '%s' tells no password",
+		      bad[i].text);
 		url_release(&url);
 	}
 }
@@ -273,7 +274,7 @@ static void test_hide(void)
 		if (!text)
 			abort();
 		url_hide_password(text);
-		check(same(text, rows[i].hidden), "'%s' becomes %s (%s)",
+		check(same(text, rows[i].hidden), "[40] '%s' becomes %s (%s)",
 		      rows[i].text, rows[i].hidden, text);
 		free(text);
 	}
