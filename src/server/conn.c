@@ -291,18 +291,22 @@ static const struct refusal *find_refusal(const char *text)
 	return NULL;
 }
 
-/* Where the server's account of the script begins, which tells people nothing:
- * " script: " and a hash, at the last such place.  NULL: nowhere. */
-static const char *script_trace(const char *text)
+/* How much of an error reply is for people.  It ends where the server repeats
+ * what it was asked, as to AUTH it does not know, the password; and where its
+ * account of the script begins: " script: " and a hash, at the last such
+ * place. */
+static size_t telling_part(const char *text)
 {
-	const char *last = NULL;
+	const char *args = strstr(text, ", with args beginning with");
+	const char *end = args ? args : text + strlen(text);
+	const char *at = text;
 
-	while ((text = strstr(text, " script: ")) != NULL) {
-		text += strlen(" script: ");
-		if (strspn(text, "0123456789abcdef") == 40)
-			last = text - strlen(" script: ");
+	while (!args && (at = strstr(at, " script: ")) != NULL) {
+		at += strlen(" script: ");
+		if (strspn(at, "0123456789abcdef") == 40)
+			end = at - strlen(" script: ");
 	}
-	return last;
+	return (size_t)(end - text);
 }
 
 /* Where the error itself begins: servers before 7 put ahead of what a script
@@ -320,15 +324,13 @@ static const char *script_error(const char *text)
 	return strncmp(found, ": -", 3) ? text : found + 3;
 }
 
-/* Turns an error reply into a message; what the server says of the script
- * tells people nothing and is left out. */
+/* Turns an error reply into a message. */
 static void refused(const struct conn *conn, const char *text,
 		    struct error *err)
 {
 	const struct refusal *known = find_refusal(text);
 	const char *head = script_error(text);
-	const char *tail = script_trace(head);
-	size_t len = tail ? (size_t)(tail - head) : strlen(head);
+	size_t len = telling_part(head);
 	char shown[300];
 
 	if (len)
