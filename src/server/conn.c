@@ -232,6 +232,8 @@ static const struct refusal {
 	{ "NOREPLICAS", STATUS_UNAVAILABLE, true, NULL },
 	{ "MOVED", STATUS_UNAVAILABLE, false, "name the node of the slot" },
 	{ "ASK", STATUS_UNAVAILABLE, true, NULL },
+	{ "CROSSSLOT", STATUS_USAGE, false,
+	  "in a cluster a name with '}' needs a '{tag}'" },
 	{ "WRONGTYPE", STATUS_DATA, false, NULL },
 };
 

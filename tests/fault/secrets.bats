@@ -5,7 +5,7 @@ load ../lib/common
 
 setup_file() {
   start_server
-  cli ACL SETUSER alice on '>hunter2' '~*' '&*' +@all
+  cli ACL SETUSER alice on '>hunter2' '~*' +@all
 }
 teardown_file() { stop_server; }
 setup() {
