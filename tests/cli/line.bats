@@ -607,7 +607,7 @@ start_script() {
 is_busy() { [[ $(cli PING 2>&1) == BUSY* ]]; }
 stop_script() { cli SCRIPT KILL; }
 
-@test "a server that is busy with a script is waited for, and everybody keeps the place" {
+@test "[16] [22] a server that is busy with a script is waited for, and everybody keeps the place" {
   move_to_own_server --lua-time-limit 50
   cli SET "$K" other PX 1000
   enter_first bob
@@ -625,7 +625,7 @@ stop_script() { cli SCRIPT KILL; }
   deleted_takes_within 50 carol
 }
 
-@test "a server that is busy with a script at the start of the wait is waited for" {
+@test "[22] a server that is busy with a script at the start of the wait is waited for" {
   move_to_own_server --lua-time-limit 50
   cli SET "$K" other
   start_script

@@ -402,6 +402,28 @@ END
   [[ $stderr =~ ^"rlock: '$K': cannot release: ".*"; it frees itself within "(29|30)s$ ]]
 }
 
+@test "[31] a server that refuses the release costs a warning, not the status" {
+  own_server own
+  export RLOCK_URL=unix://$BATS_TEST_TMPDIR/own
+  run -5 --separate-stderr "$RLOCK" run "$K" sh -c '
+    "$0" -s "$1" REPLICAOF 127.0.0.1 1 >replies; exit 5' \
+    "$CLI" "$BATS_TEST_TMPDIR/own"
+
+  [ "$(wc -l <<<"$stderr")" = 1 ]
+  [[ $stderr == "rlock: '$K': cannot release: server '$RLOCK_URL' refuses: READONLY "*"; it frees itself within "* ]]
+  [[ $(own_cli own GET "$K") == rlock1:* ]]
+}
+
+@test "[31] a release that fails costs a warning and not the status, when a signal ended the command" {
+  own_server own
+  export RLOCK_URL=unix://$BATS_TEST_TMPDIR/own
+  run -137 --separate-stderr "$RLOCK" run --timeout 300ms "$K" sh -c '
+    kill -STOP "$0"; kill -KILL $$' "$JOB"
+
+  [ "$(wc -l <<<"$stderr")" = 1 ]
+  [[ $stderr == "rlock: '$K': cannot release: "*"; it frees itself within "* ]]
+}
+
 # --- options that do not fit -----------------------------------------------
 
 @test "run wants a TTL that ends, of 500ms or more" {

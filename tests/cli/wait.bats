@@ -281,7 +281,7 @@ EOF
   [ ! -s "$JOB_ERR" ]
 }
 
-@test "with --export a signal still leaves a failure for eval" {
+@test "[5] with --export a signal still leaves a failure for eval" {
   cli SET "$K" other
   start_waiter --export
   kill -TERM "$JOB"

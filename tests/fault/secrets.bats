@@ -23,10 +23,11 @@ ends_by_term() {
 
 # The command lines of a process and of all below it, one a line.
 command_lines() {
-  local child
+  local children child
   tr '\0' ' ' <"/proc/$1/cmdline"
   echo
-  for child in $(cat "/proc/$1"/task/*/children); do command_lines "$child"; done
+  children=$(cat "/proc/$1"/task/*/children)
+  for child in $children; do command_lines "$child"; done
 }
 
 @test "[40] the password of --url is in no command line while run waits" {
@@ -109,10 +110,12 @@ command_lines() {
 
 @test "[40] -v shows no token, whichever the command" {
   "$RLOCK" acquire -v "$K" >token 2>said
-  "$RLOCK" extend -v -f token --by 5s "$K" 2>>said
-  "$RLOCK" reacquire -v -f token "$K" 2>>said
-  "$RLOCK" status -v -f token "$K" >/dev/null 2>>said
-  RLOCK_TOKEN=$(<token) "$RLOCK" release -v "$K" 2>>said
+  {
+    "$RLOCK" extend -v -f token --by 5s "$K"
+    "$RLOCK" reacquire -v -f token "$K"
+    "$RLOCK" status -v -f token "$K" >table
+    RLOCK_TOKEN=$(<token) "$RLOCK" release -v "$K"
+  } 2>>said
   nonces=$(cut -d: -f7 token)
 
   start_job "$RLOCK" run -v --renew 100ms "$K" sleep 0.5
