@@ -20,12 +20,12 @@ is_marked() { [[ $(presence_of "$1") == *.5 ]]; }
 polls_without() {
   move_to_own_server --rename-command "$1" ''
   cli SET "$K" other
-  enter bob -v
+  enter bob -v -w 15s
   wait_until 5 'bob to say so' grep -q \
     "^rlock: '$RLOCK_URL' does not tell of changes" "$JOB_ERR"
   wait_until 5 'bob to be marked' is_marked bob
   ticket=$(ticket_of bob)
-  enter carol
+  enter carol -w 15s
   run -75 "$RLOCK" acquire -n "$K"
   line_is 'bob carol'
   [ "$(ticket_of bob)" = "$ticket" ]
@@ -47,7 +47,13 @@ polls_without() {
   move_to_own_server --rename-command PUBLISH ''
   local owner
   cli SET "$K" other
-  for owner in a b c d; do enter "$owner" -q; done
+  for owner in a b c d; do
+    enter "$owner" -q -w 15s
+    # Somebody hears it, so there is a reason to call.
+    start_job cli SUBSCRIBE "rlock:{$K}:turn:$(id_of "$owner")"
+    disown "$JOB"
+    wait_until 5 'the channel' grep -q '^subscribe$' "$JOB_OUT"
+  done
   cli DEL "$K"
 
   # Each of them has it in turn, and says so; no other value is ever there.
@@ -71,8 +77,8 @@ polls_without() {
 
 @test "[16] all connections killed again and again while two wait: still both have it, in order" {
   cli SET "$K" other
-  enter_first bob -q
-  enter carol -q
+  enter_first bob -q -w 30s
+  enter carol -q -w 30s
   tickets=$(ticket_of bob; ticket_of carol)
   for _ in 1 2 3 4 5; do
     cli CLIENT KILL TYPE normal
@@ -93,7 +99,7 @@ polls_without() {
 
 @test "[16] SCRIPT KILL while somebody waits changes nothing" {
   cli SET "$K" other
-  enter_first bob
+  enter_first bob -w 15s
   run -0 cli SCRIPT KILL
   [[ $output == NOTBUSY* ]]
   # A script of another's, which keeps the server from answering, is ended so.
