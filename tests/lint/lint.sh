@@ -49,6 +49,25 @@ runs_name_their_status() {
   ! git grep -nE '^[[:space:]]*run( --separate-stderr)? "?[^-!"]' -- '*.bats'
 }
 
+# What must not go wrong has numbers, which tests/README.md lists: each stands
+# at the beginning of some test's title, or in the head of a soak or fuzz test.
+each_fault_has_a_test() {
+  local file number titles
+  titles=$(
+    grep -rhoE '"(\[[0-9]+\] )+' tests/*/*.bats tests/unit tests/line
+    for file in tests/soak/* tests/fuzz/*; do
+      [ -f "$file" ] && head -n 30 "$file" | grep -oE '(\[[0-9]+\] ?)+'
+    done
+  )
+  grep -oE '^[0-9]+\. ' tests/README.md | while IFS=. read -r number _; do
+    grep -qF "[$number]" <<<"$titles" || echo "$number is in no title"
+  done
+  # And no title has a number that is not in the list.
+  grep -oE '[0-9]+' <<<"$titles" | sort -nu | while read -r number; do
+    grep -q "^$number\. " tests/README.md || echo "nothing has number $number"
+  done
+}
+
 shell_is_clean() {
   shellcheck .ci/run tests/*/*.sh completions/rlock.bash &&
     shellcheck -s bash tests/lib/*.bash &&
@@ -62,6 +81,7 @@ shell_is_clean() {
   check 'no line ends in blanks' no_trailing_space
   check 'each script opens with its contract' scripts_open_with_a_contract
   check 'each run names the status it expects' runs_name_their_status
+  check 'each fault that is listed has a test' each_fault_has_a_test
   check 'the shell scripts are clean' shell_is_clean
   check 'the manual is clean' mandoc -T lint -W warning man/rlock.1
   echo "1..$count"
