@@ -360,6 +360,35 @@ EOF
   [ "$(<"$JOB_OUT")" = "$(cli GET "$K")" ]
 }
 
+@test "[17] a run that was stopped for longer than its limit starts nothing when continued" {
+  cli SET "$K" other
+  start_job "$RLOCK" run -q -w 1500ms "$K" touch started
+  wait_until 5 'run to be in line' is_held "rlock:{$K}:queue"
+  kill -STOP "$JOB"
+  # The limit passes; it cannot be waited for otherwise.
+  sleep 1.7
+  begin=$(now_ms)
+  kill -CONT "$JOB"
+
+  job_ends 75
+  within 0 "$(since "$begin")" 600
+  [ ! -e started ]
+}
+
+@test "[17] a run that was stopped for longer than its limit runs its command if the lock is free" {
+  cli SET "$K" other
+  start_job "$RLOCK" run -q -w 1500ms "$K" touch started
+  wait_until 5 'run to be in line' is_held "rlock:{$K}:queue"
+  kill -STOP "$JOB"
+  cli DEL "$K"
+  sleep 1.7
+  kill -CONT "$JOB"
+
+  job_ends 0
+  [ -e started ]
+  is_free "$K"
+}
+
 @test "a stderr that nobody reads does not keep a waiter from being ended" {
   cli SET "$K" other
   mkfifo stderr
