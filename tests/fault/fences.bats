@@ -160,7 +160,7 @@ taken_at() {
     run -75 "$RLOCK" acquire -n "$K"
     [ "$output" = "rlock: '$K' is held by a@b (pid 1) for 0s, never expires" ]
     run -79 "$RLOCK" release --token x "$K"
-    [[ $output != *-[0-9]* ]]
+    [[ $output != *' -'[0-9]* ]]
     run -0 "$RLOCK" status "$K"
     [[ $output != *' -'[0-9]* ]]
   done
