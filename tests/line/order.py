@@ -298,7 +298,9 @@ async def soon(hall, waiting, *way):
     check(times.worst() <= 50 * MS, f"the worst is above 50 ms: {times}")
 
 
-@test("[12] a lock that is deleted is held again within 1 ms (p50; worst 50 ms)")
+@test(
+    "[12] a lock that is deleted is held again within 1 ms (p50; worst 50 ms)"
+)
 async def deleted(hall):
     await soon(hall, 1, "DEL", NAME)
 
@@ -487,7 +489,10 @@ async def has(hall, number):
     return value and number_of(value) == number
 
 
-@test("[15] who is sent away or gives up is out of line when it ends", together=True)
+@test(
+    "[15] who is sent away or gives up is out of line when it ends",
+    together=True,
+)
 async def leaves(hall):
     await hall.hold()
     await hall.join(6)
