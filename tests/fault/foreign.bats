@@ -35,15 +35,15 @@ END
 # Each command but run meets the value.
 meets() {
   local command
-  for command in "-75 acquire -n" "-75 acquire -v -w 50ms" "-79 release --token t" \
-    "-79 release --json --token t" "-79 release --force --holder t" \
-    "-79 extend --token t --by 5s" "-79 extend --json --token t --to 5s" \
-    "-79 reacquire --token t --ttl 5s" \
-    "-79 reacquire --retake --token t --ttl 5s" "-0 status" "-0 status -v" \
-    "-0 status --json" "-1 status --token t --json"; do
+  for command in "75 acquire -n" "75 acquire -v -w 50ms" "79 release --token t" \
+    "79 release --json --token t" "79 release --force --holder t" \
+    "79 extend --token t --by 5s" "79 extend --json --token t --to 5s" \
+    "79 reacquire --token t --ttl 5s" \
+    "79 reacquire --retake --token t --ttl 5s" "0 status" "0 status -v" \
+    "0 status --json" "1 status --token t --json"; do
     # shellcheck disable=SC2086 # a status, a command and its options
     set -- $command
-    run "$1" "$RLOCK" "${@:2}" "$K"
+    run "-$1" "$RLOCK" "${@:2}" "$K"
     printf '%s\n' "$output" >said
     [ -s said ]
     is_tame said
