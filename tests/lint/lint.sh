@@ -56,7 +56,7 @@ each_fault_has_a_test() {
   titles=$(
     grep -rhoE '"(\[[0-9]+\] )+' tests/*/*.bats tests/unit tests/line
     for file in tests/soak/* tests/fuzz/*; do
-      [ -f "$file" ] && head -n 30 "$file" | grep -oE '(\[[0-9]+\] ?)+'
+      [ -f "$file" ] && head -n 30 "$file" | grep -oE '^(\[[0-9]+\] )+'
     done
   )
   grep -oE '^[0-9]+\. ' tests/README.md | while IFS=. read -r number _; do

@@ -4,7 +4,7 @@
 usage: soak.py [--seconds N] [--seed N] [--clients N] [--events NAME,...]
                [--losses]
 
-Three locks on two real servers; for each, many `rlock run` at once, again and
+[41] Three locks on two real servers; for each, many `rlock run` at once, again and
 again, each over a wire of its own that fails at random.  The commands are
 critical sections (section.c) that write to one log for each lock.  Meanwhile
 processes and servers are stopped and killed.  It is verified that
