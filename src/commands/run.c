@@ -267,6 +267,21 @@ static bool check_lock(struct guard *guard)
 	return !guard->options->stop_when_lost;
 }
 
+static void hear_signals(struct guard *guard)
+{
+	char buf[16];
+	int signo;
+
+	while ((signo = signals_next(guard->signals)) != 0) {
+		if (signo == SIGCHLD) {
+			warden_reap_others(&guard->warden);
+			continue;
+		}
+		trace("passing on %s", signals_name(signo, buf));
+		warden_signal(&guard->warden, signo);
+	}
+}
+
 /* The command has been stopped by the terminal (or as if by it).  If all it
  * needs is the terminal, it gets it; else rlock stops as well, so that the
  * shell sees the job stopped, and looks at the lock when it is continued. */
@@ -286,6 +301,9 @@ static void pause_together(struct guard *guard, int signo)
 			return;
 		if (had_terminal || wants_terminal)
 			lend_terminal(guard);
+		/* A shell's `kill %1` sends TERM, then CONT: behind CONT, TERM
+		 * would come to a command that has stopped anew. */
+		hear_signals(guard);
 	}
 	warden_continue(&guard->warden);
 }
@@ -324,21 +342,6 @@ static void hear_warden(struct guard *guard)
 
 	while (!guard->ended && warden_next(&guard->warden, &report))
 		hear_report(guard, &report);
-}
-
-static void hear_signals(struct guard *guard)
-{
-	char buf[16];
-	int signo;
-
-	while ((signo = signals_next(guard->signals)) != 0) {
-		if (signo == SIGCHLD) {
-			warden_reap_others(&guard->warden);
-			continue;
-		}
-		trace("passing on %s", signals_name(signo, buf));
-		warden_signal(&guard->warden, signo);
-	}
 }
 
 /* Sits beside the command until it has ended. */
