@@ -25,6 +25,16 @@ static int open_terminal(void)
 	return open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 }
 
+bool terminal_is_with(pid_t group)
+{
+	int tty = open_terminal();
+	bool with = tty >= 0 && tcgetpgrp(tty) == group;
+
+	if (tty >= 0)
+		close(tty);
+	return with;
+}
+
 bool terminal_lend(pid_t group)
 {
 	int tty = open_terminal();

@@ -202,6 +202,10 @@ static bool all_gone(const struct ward *ward)
 
 static void see_pause(struct ward *ward, int signo)
 {
+	/* Some programs (top, nano, a shell's suspend) stop themselves so on
+	 * Ctrl-Z.  Whoever sits at the terminal must get it back. */
+	if (signo == SIGSTOP && terminal_is_with(ward->command))
+		signo = SIGTSTP;
 	if (signo != SIGTSTP && signo != SIGTTIN && signo != SIGTTOU)
 		return; /* somebody stopped the command alone */
 	ward->paused = true;
