@@ -21,6 +21,7 @@
 #define ALONE_PATIENCE ((msec)500) /* to KILL, when rlock is gone */
 #define KILL_AGAIN     ((msec)2)   /* after a KILL; doubled each time */
 #define KILL_AGAIN_MAX ((msec)100)
+#define FREEZE_AGAIN   ((msec)2)    /* after a freeze; doubled each time */
 #define KILL_PATIENCE  ((msec)2000) /* then it is told that it does not end */
 #define OLD_KERNEL_FDS 4096	    /* closed one by one before Linux 5.9 */
 
@@ -49,9 +50,11 @@ struct ward {
 	bool ended;
 	int status; /* as wait(2) has it, when it has ended */
 
-	bool alone;	 /* rlock is gone */
-	bool paused;	 /* by the terminal, or as if by it */
-	bool frozen;	 /* and the end of the lease was near */
+	bool alone;	/* rlock is gone */
+	bool paused;	/* by the terminal, or as if by it */
+	bool frozen;	/* and the end of the lease was near */
+	msec freeze_at; /* when frozen: the next time, if any */
+	msec freeze_again;
 	bool lease_over; /* said so */
 	bool stopping;
 	msec kill_at;	 /* when stopping: the next KILL */
@@ -219,7 +222,9 @@ static void see_command(struct ward *ward)
 	while (waitid(P_PID, (id_t)ward->command, &info,
 		      WSTOPPED | WCONTINUED | WNOHANG) == 0 &&
 	       info.si_pid != 0) {
-		if (info.si_code == CLD_CONTINUED)
+		/* It cannot stop anew when frozen unless it was continued: the
+		 * kernel tells of the last change only. */
+		if (info.si_code == CLD_CONTINUED || ward->frozen)
 			ward->paused = false;
 		else
 			see_pause(ward, info.si_status);
@@ -287,12 +292,19 @@ static void hear_orders(struct ward *ward)
 		be_alone(ward);
 }
 
-static void freeze(struct ward *ward)
+/* A walk may miss what is being forked: there are more of them, until the lease
+ * has ended. */
+static void freeze(struct ward *ward, msec now, msec lease_end)
 {
 	struct tree tree;
 
+	if (!ward->frozen)
+		ward->freeze_again = FREEZE_AGAIN;
 	ward->frozen = true;
 	tree_signal(ward->command, SIGSTOP, 0, &tree);
+	ward->freeze_at = now < lease_end ? clock_after(now, ward->freeze_again)
+					  : CLOCK_NEVER;
+	ward->freeze_again *= 2;
 }
 
 static void watch_clock(struct ward *ward)
@@ -308,8 +320,8 @@ static void watch_clock(struct ward *ward)
 			if (ward->terms.stop)
 				begin_to_stop(ward, kills_at(&ward->terms,
 							     lease_end));
-		} else if (!ward->frozen)
-			freeze(ward);
+		} else if (!ward->frozen || now >= ward->freeze_at)
+			freeze(ward, now, lease_end);
 	}
 	if (ward->stopping && now >= ward->kill_at)
 		kill_all(ward, now);
@@ -320,9 +332,11 @@ static msec next_time(const struct ward *ward)
 {
 	if (ward->stopping)
 		return ward->kill_at;
-	if (ward->lease_over || ward->frozen)
+	if (ward->lease_over)
 		return CLOCK_NEVER;
-	return warden_stop_time(&ward->terms, atomic_load(ward->lease_end));
+	return clock_later(
+		ward->frozen ? ward->freeze_at : 0,
+		warden_stop_time(&ward->terms, atomic_load(ward->lease_end)));
 }
 
 static _Noreturn void stand_guard(struct ward *ward)
