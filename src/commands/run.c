@@ -49,6 +49,7 @@ struct guard {
 	bool lost;	/* decided once and for all */
 	bool troubled;	/* a renewal failed since the last that did not */
 	msec answer_by; /* when lost: the warden must have said more by then */
+	msec grace;	/* it has not: when that counts; 0: it has */
 	bool lent;	/* the terminal is the command's */
 	bool was_lent;	/* when it ended */
 	bool ended;	/* the command itself, or it is beyond us */
@@ -170,6 +171,7 @@ static void hear_keeper(struct guard *guard)
 		switch (report.news) {
 		case KEEPER_RENEWED:
 			guard->troubled = false;
+			guard->grace = 0;
 			break;
 		case KEEPER_TROUBLE:
 			if (!guard->troubled)
@@ -218,18 +220,34 @@ static void do_wardens_work(struct guard *guard, const char *why)
 		give_up(guard, pid, errno);
 }
 
-/* What is due by the clock, if the warden is silent. */
+/* When the warden must have said something. */
 static msec due(const struct guard *guard)
 {
+	if (!guard->options->stop_when_lost)
+		return CLOCK_NEVER;
+	if (guard->grace)
+		return guard->grace;
 	if (guard->lost)
 		return guard->answer_by;
-	return warden_kills_at(&guard->warden) + guard->warden.terms.margin / 2;
+	return warden_kills_at(&guard->warden) +
+	       guard->warden.terms.margin / 2;
 }
 
+/* It is looked at twice: after a suspend both sides wake up late, and the warden
+ * may be the second. */
 static void watch_clock(struct guard *guard)
 {
-	if (!guard->ended && clock_now() >= due(guard))
+	msec margin = guard->warden.terms.margin;
+	msec now = clock_now();
+
+	if (guard->ended || now < due(guard))
+		return;
+	if (guard->grace)
 		do_wardens_work(guard, "does not answer");
+	else if (now < warden_kills_at(&guard->warden) + margin)
+		guard->grace = clock_after(now, margin / 4);
+	else
+		guard->grace = clock_after(now, ANSWER_MARGIN);
 }
 
 static void take_terminal(struct guard *guard)
@@ -258,6 +276,7 @@ static bool check_lock(struct guard *guard)
 			      &left, holder, &err);
 	if (outcome == LOCK_OK) {
 		clock_advance(guard->warden.lease_end, lock->lease_end);
+		guard->grace = 0;
 		return true;
 	}
 	if (outcome == LOCK_FAILED || outcome == LOCK_NO_LOCK)
@@ -310,6 +329,7 @@ static void pause_together(struct guard *guard, int signo)
 
 static void hear_report(struct guard *guard, const struct warden_report *report)
 {
+	guard->grace = 0;
 	switch (report->news) {
 	case WARDEN_PAUSED:
 		pause_together(guard, report->value);

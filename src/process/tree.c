@@ -75,34 +75,62 @@ static bool add_children(struct list *list, pid_t pid)
 	return true;
 }
 
-/* All of them that live; the list is the caller's to free.  False if /proc
- * cannot be read. */
-static bool collect(struct list *list, uint64_t since)
+/* The kernel counts the start in hundredths of a second; of two in one of them
+ * the lower number is the older. */
+static bool is_older(pid_t pid, const struct proc_stat *stat, pid_t eldest,
+		     const struct proc_stat *its)
 {
+	if (stat->started != its->started)
+		return stat->started < its->started;
+	return pid < eldest;
+}
+
+/* Has it ended?  If that cannot be found out, it may be alive. */
+static bool is_dead(pid_t pid, const struct proc_stat *stat, bool known)
+{
+	if (known)
+		return stat->state == 'Z' || stat->state == 'X';
+	return kill(pid, 0) && errno == ESRCH;
+}
+
+/* All of them that live, as far as is known, and how many do not; the list is the
+ * caller's to free.  False if /proc cannot be read. */
+static bool collect(struct list *list, pid_t eldest, size_t *dead)
+{
+	struct proc_stat its = { .started = 0 };
 	bool seen = add_children(list, getpid());
 	size_t direct = list->count;
 	size_t i;
 
+	*dead = 0;
+	if (eldest)
+		proc_stat(eldest, &its);
 	for (i = 0; i < list->count; i++) {
+		pid_t pid = list->pids[i];
 		struct proc_stat stat;
+		bool known = proc_stat(pid, &stat);
+		bool spared = known && i < direct &&
+			      is_older(pid, &stat, eldest, &its);
+		bool gone = is_dead(pid, &stat, known);
 
-		if (!proc_stat(list->pids[i], &stat) || stat.state == 'Z' ||
-		    stat.state == 'X' || (i < direct && stat.started < since))
-			list->pids[i] = 0;
+		if (!spared && !gone)
+			add_children(list, pid);
 		else
-			add_children(list, list->pids[i]);
+			list->pids[i] = 0;
+		*dead += gone;
 	}
 	return seen;
 }
 
-bool tree_signal(pid_t group, int signo, uint64_t since, struct tree *tree)
+bool tree_signal(pid_t group, int signo, pid_t eldest, struct tree *tree)
 {
 	struct list list = { NULL, 0, 0 };
-	bool seen = collect(&list, since);
+	size_t dead = 0;
+	bool seen = collect(&list, eldest, &dead);
 	size_t i;
 
-	*tree = (struct tree){ 0, 0, 0 };
-	if (signo)
+	*tree = (struct tree){ .dead = dead };
+	if (signo && group)
 		kill(-group, signo);
 	for (i = 0; i < list.count; i++) {
 		pid_t pid = list.pids[i];
@@ -119,4 +147,19 @@ bool tree_signal(pid_t group, int signo, uint64_t since, struct tree *tree)
 	}
 	free(list.pids);
 	return seen;
+}
+
+bool tree_is_dead(pid_t eldest)
+{
+	struct tree tree = { .dead = 0 };
+	size_t before;
+
+	/* Those that were dead already when a walk began had left no children
+	 * that it did not find. */
+	do {
+		before = tree.dead;
+		if (!tree_signal(0, 0, eldest, &tree) || tree.living)
+			return false;
+	} while (tree.dead != before);
+	return true;
 }

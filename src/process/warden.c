@@ -2,7 +2,6 @@
 #include "process/warden.h"
 
 #include "process/child.h"
-#include "process/proc.h"
 #include "process/terminal.h"
 #include "process/tree.h"
 
@@ -198,9 +197,8 @@ static bool all_gone(const struct ward *ward)
 	if (!ward->ended)
 		return false;
 	/* Without /proc a KILL to the group is all that can be done. */
-	if (!tree_signal(ward->command, 0, 0, &tree))
-		return ward->kill_again != 0;
-	return tree.living == 0;
+	return tree_is_dead(0) ||
+	       (ward->kill_again && !tree_signal(0, 0, 0, &tree));
 }
 
 static void see_pause(struct ward *ward, int signo)
@@ -238,7 +236,8 @@ static void see_command(struct ward *ward)
 		ward->status = info.si_code == CLD_EXITED ? info.si_status << 8
 							  : info.si_status;
 	}
-	reap_all_but(ward->command);
+	if (!ward->stopping)
+		reap_all_but(ward->command);
 }
 
 /* rlock is gone: nobody renews, and nobody else will stop the command. */
@@ -433,17 +432,18 @@ pid_t warden_take_over(struct warden *warden)
 {
 	static const struct timespec nap = { .tv_nsec = 2000000 };
 	msec limit = clock_after(clock_now(), KILL_PATIENCE);
-	struct proc_stat stat = { .started = 0 };
 	struct tree tree;
 	siginfo_t info;
 
 	kill(warden->pid, SIGKILL);
 	waitid(P_PID, (id_t)warden->pid, &info, WEXITED | WNOWAIT);
 	/* What rlock's process had for children before is not the command's. */
-	proc_stat(warden->pid, &stat);
-	while (tree_signal(warden->command, SIGKILL, stat.started, &tree) &&
-	       tree.living && tree.refused < tree.living) {
-		if (clock_now() >= limit)
+	for (;;) {
+		tree_signal(0, SIGKILL, warden->pid, &tree);
+		if (tree_is_dead(warden->pid))
+			return 0;
+		if ((tree.living && tree.refused == tree.living) ||
+		    clock_now() >= limit)
 			break;
 		nanosleep(&nap, NULL);
 	}

@@ -114,6 +114,41 @@ warden_pid() {
   (($(cli PTTL "$K") > 30000))
 }
 
+# The command waits for relays, which nobody can wait for: start_relays OPTION...
+start_relays() {
+  start_job "$RLOCK" run "$@" "$K" sh -c '
+    for i in 1 2 3 4 5 6; do setsid "$TICK" "$PWD/ticks" "relay$i" relay; done
+    exec "$TICK" "$PWD/ticks" command stubborn'
+  wait_until 20 'the relays' running_all
+}
+running_all() { [ "$(grep ^tick ticks | cut -d ' ' -f 4 | sort -u | wc -l)" = 7 ]; }
+
+# Nobody ticks any more.
+is_still() {
+  local lines
+  lines=$(grep -c ^tick ticks)
+  sleep 0.1 # a tick comes every 3 ms
+  [ "$(grep -c ^tick ticks)" = "$lines" ]
+}
+
+@test "[26] processes that hand on to new ones all the time do not get away" {
+  start_relays -t 10s -k 50ms
+
+  cli DEL "$K"
+
+  job_ends 79
+  is_still
+}
+
+@test "[26] [29] nor do they when the warden is killed" {
+  start_relays -t 10s -k 50ms
+
+  kill -KILL "$(warden_pid "$JOB")"
+
+  job_ends 79
+  is_still
+}
+
 @test "[26] a stopped command is ended all the same" {
   start_grove obedient -t 10s -k 1s
   kill -STOP "$(pid_of command)"

@@ -1,6 +1,6 @@
 /* tick.c - a process that says all the time that it is still there
  *
- *	tick FILE WHO [stubborn]
+ *	tick FILE WHO [obedient|stubborn|relay]
  *
  * Appends to FILE, in one write each:
  *	ready MS PID WHO
@@ -8,7 +8,8 @@
  *	got MS PID WHO SIGNAL	for TERM, CONT and USR1
  *
  * As a set-uid program it becomes altogether that user, as sudo(8) does.
- * MS is the wall clock's.  TERM ends it, unless it is stubborn.  It ends by
+ * MS is the wall clock's.  TERM ends it, unless it is stubborn.  A relay hands on
+ * to a child of its own after each tick, and does not obey either.  It ends by
  * itself when FILE has been removed, or after a minute.
  */
 #include <fcntl.h>
@@ -48,10 +49,12 @@ int main(int argc, char **argv)
 	sigset_t set;
 	long start = now();
 	int stubborn;
+	int relay;
 
 	if (argc < 3)
 		return 64;
-	stubborn = argc > 3 && !strcmp(argv[3], "stubborn");
+	relay = argc > 3 && !strcmp(argv[3], "relay");
+	stubborn = relay || (argc > 3 && !strcmp(argv[3], "stubborn"));
 	if (setreuid(geteuid(), geteuid()))
 		return 71;
 	file = open(argv[1], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -74,6 +77,8 @@ int main(int argc, char **argv)
 		if (fstat(file, &st) || st.st_nlink == 0)
 			return 0;
 		say("tick", "");
+		if (relay && fork() > 0)
+			return 0;
 	}
 	return 0;
 }

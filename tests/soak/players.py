@@ -195,6 +195,7 @@ class Run(Job):
         self.signals = set()  # sent to rlock itself
         self.own = rng.choice([0, 0, 3, 42])
         self.stopped = 0  # how often SIGSTOP is in force
+        self.halved = False  # its second process has been killed
         self.disturbed = False  # something was done to it
         self.over = None  # when it has ended
         kind = rng.choice(["plain", *sorted(kinds - {"deaf"})])

@@ -275,6 +275,11 @@ class Soak:
     def hit(self, run, kind, time):
         if run.status is not None:
             return
+        # With both of its halves out of action nobody can stop the command.
+        if run.halved and kind in ("kill", "stop"):
+            return
+        if run.stopped and kind == "switch":
+            return
         if kind in SIGNALS and run.tidy:
             run.signals.add(SIGNALS[kind])
             self.send(run, kind, SIGNALS[kind])
@@ -306,7 +311,7 @@ class Soak:
             if executable(pid) == os.path.realpath(RLOCK):
                 self.count("switch")
                 self.note(f"{run.number}: kill of the switch, {pid}")
-                run.disturbed = True
+                run.disturbed = run.halved = True
                 os.kill(pid, signal.SIGKILL)
 
     async def pauses(self, server):

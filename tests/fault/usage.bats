@@ -1,4 +1,4 @@
-# arguments.bats - what is wrong on a command line reaches no server, and a lock
+# usage.bats - what is wrong on a command line reaches no server, and a lock
 # that was not obtained is no success
 
 load ../lib/common
