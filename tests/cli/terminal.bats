@@ -4,11 +4,11 @@
 # tests/lib/pty.py for what it can do there.
 
 load ../lib/common
-
-: "${PYTHON:=/usr/bin/python3}"
+load ../lib/terminal
 
 setup_file() {
   start_server
+  set_up_terminal
 
   # A command that INT ends: it notes in "log" each INT that comes, for a while
   # after the first one, too.
@@ -28,41 +28,13 @@ signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 os.kill(os.getpid(), signal.SIGINT)
 END
   export INTERRUPTIBLE="$PYTHON $BATS_FILE_TMPDIR/interruptible"
-
-  # Elsewhere: asks the server; is run stopped, is it in contact?
-  cat >"$BATS_FILE_TMPDIR/ask" <<END
-exec ${CLI:=$(command -v redis-cli || command -v valkey-cli)} \
-  -s $BATS_FILE_TMPDIR/s "\$@"
-END
-  cat >"$BATS_FILE_TMPDIR/is_stopped" <<'END'
-pid=$($ASK GET "$K" | cut -d : -f 3)
-grep -q '^State:.T' "/proc/$pid/status"
-END
-  export ASK="sh $BATS_FILE_TMPDIR/ask"
-  export RUN_IS_STOPPED="sh $BATS_FILE_TMPDIR/is_stopped"
 }
 
 teardown_file() { stop_server; }
 
 setup() {
   fresh
-  export K PS1='ready> ' ENV='' HISTFILE=''
-}
-
-# Does the same in both shells: in_each_shell <STEPS
-in_each_shell() {
-  local steps
-  steps=$(cat)
-  rm -f log started
-  # A python3 that is a shell script (pyenv's) loses PS1 on the way.
-  "$PYTHON" "$BATS_TEST_DIRNAME/../lib/pty.py" env PS1="$PS1" \
-    bash --norc --noprofile --noediting -i <<<"$steps" || return
-  is_free "$K" || return
-  [ ! -e log ] || cp log bash.log || return
-  rm -f log started
-  "$PYTHON" "$BATS_TEST_DIRNAME/../lib/pty.py" env PS1="$PS1" \
-    dash -i <<<"$steps" || return
-  is_free "$K"
+  sit_down
 }
 
 # --- Ctrl-C ----------------------------------------------------------------
@@ -103,7 +75,7 @@ END
   [ "$(<log)" = $'started\nINT\nstarted\nINT' ]
 }
 
-@test "a command that survives Ctrl-C ends as it likes, and the loop goes on" {
+@test "[33] a command that survives Ctrl-C ends as it likes, and the loop goes on" {
   in_each_shell <<'END'
     expect ready>
     type for i in 1 2; do $RLOCK run $K sh -c 'trap "exit 5" INT; echo working; read -r x'; echo "status $?"; done
@@ -117,7 +89,7 @@ END
 END
 }
 
-@test "[32] Ctrl-C while run waits for a held lock ends it with 130 and leaves nothing" {
+@test "[32] [33] Ctrl-C while run waits for a held lock ends it with 130 and leaves nothing" {
   in_each_shell <<'END'
     do $ASK FLUSHALL
     do $ASK SET $K somebody
@@ -174,7 +146,7 @@ END
 END
 }
 
-@test "a command in the background that sets the terminal can be brought to the front" {
+@test "[33] a command in the background that sets the terminal can be brought to the front" {
   in_each_shell <<'END'
     expect ready>
     type $RLOCK run $K sh -c 'stty -echo; echo working; read -r x; echo "got $x"' &
@@ -219,7 +191,7 @@ END
 END
 }
 
-@test "after a command that cannot be executed the shell has its terminal" {
+@test "[33] after a command that cannot be executed the shell has its terminal" {
   in_each_shell <<'END'
     expect ready>
     type $RLOCK run $K ./missing
@@ -255,7 +227,7 @@ END
 END
 }
 
-@test "Ctrl-Z and fg work more than once" {
+@test "[33] Ctrl-Z and fg work more than once" {
   in_each_shell <<'END'
     expect ready>
     type $RLOCK run $K sh -c 'echo working; read -r x; echo "got $x"; read -r x; echo "got $x"'
@@ -339,7 +311,7 @@ END
 
 # --- a terminal that is not stdin ------------------------------------------
 
-@test "a command whose stdin is a pipe reads the terminal all the same" {
+@test "[33] a command whose stdin is a pipe reads the terminal all the same" {
   in_each_shell <<'END'
     expect ready>
     type echo hi | $RLOCK run $K sh -c 'read -r x; read -r y </dev/tty; echo "got $x and $y"'; echo "status $?"

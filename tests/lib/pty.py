@@ -7,16 +7,20 @@ the steps, one a line; a step that cannot be done within 15 seconds ends the
 test with status 1 and shows what was on the screen.
 
     type TEXT       types TEXT and the Enter key
+    press TEXT      types TEXT alone; \\e is the Escape key
     key LETTER      types Ctrl-LETTER
     expect TEXT     waits for TEXT on the screen, behind what was expected last
     until COMMAND   waits until COMMAND, which sh runs elsewhere, succeeds
     do COMMAND      runs COMMAND elsewhere; it must succeed
     times N TEXT    TEXT has been on the screen exactly N times so far
+    hang up         takes the terminal away; the shell must end, and only
+                    "until" and "do" are left
+    ended N         the program has ended, with status N (-N: of signal N)
     # ...           a comment
 
 The terminal does not echo, so what is on the screen was written by a program.
-At the end, the shell must have nothing left to do: it gets "exit", and has to
-end. Whatever is left of the session after that is killed.
+At the end, unless it has ended, the shell must have nothing left to do: it gets
+"exit", and has to end. Whatever is left of the session after that is killed.
 """
 import os
 import select
@@ -59,6 +63,8 @@ class Terminal:
 
     def read(self, seconds):
         """Takes what the programs write; False when they are all gone."""
+        if self.master is None:
+            return False
         if not select.select([self.master], [], [], seconds)[0]:
             return True
         try:
@@ -85,7 +91,8 @@ class Terminal:
         while elsewhere(command) != 0:
             if time.monotonic() > deadline:
                 raise Failure(f"did not become true: {command}")
-            self.read(0.02)
+            if not self.read(0.02):
+                time.sleep(0.02)
 
     def times(self, count, text):
         found = self.screen.count(text)
@@ -93,13 +100,27 @@ class Terminal:
             raise Failure(f"appeared {found} times, not {count}: {text}")
 
     def exit(self):
-        self.write("exit\n")
+        if self.pid:
+            self.write("exit\n")
+            self.end()
+
+    def hang_up(self):
+        os.close(self.master)
+        self.master = None
+        self.end()
+
+    def end(self):
+        """Waits for the shell to end; its status is as subprocess has it."""
         deadline = time.monotonic() + PATIENCE
-        while os.waitpid(self.pid, os.WNOHANG)[0] == 0:
+        while True:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.pid = 0
+                return os.waitstatus_to_exitcode(status)
             if time.monotonic() > deadline:
                 raise Failure("the shell does not end")
-            self.read(0.02)
-        self.pid = 0
+            if not self.read(0.02):
+                time.sleep(0.02)
 
     def clean_up(self, session):
         for pid in members(session):
@@ -109,7 +130,8 @@ class Terminal:
                 pass
         if self.pid:
             os.waitpid(self.pid, 0)
-        os.close(self.master)
+        if self.master is not None:
+            os.close(self.master)
 
 
 def members(session):
@@ -134,6 +156,8 @@ def step(terminal, line):
     word, _, rest = line.partition(" ")
     if word == "type":
         terminal.write(rest + "\n")
+    elif word == "press":
+        terminal.write(rest.replace("\\e", "\x1b"))
     elif word == "key":
         terminal.write(chr(ord(rest) & 31))
     elif word == "expect":
@@ -146,6 +170,12 @@ def step(terminal, line):
     elif word == "times":
         count, _, text = rest.partition(" ")
         terminal.times(int(count), text)
+    elif line == "hang up":
+        terminal.hang_up()
+    elif word == "ended":
+        status = terminal.end()
+        if status != int(rest):
+            raise Failure(f"ended with {status}")
     else:
         raise Failure("there is no such step")
 

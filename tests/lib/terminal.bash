@@ -1,0 +1,60 @@
+# terminal.bash - shells at a terminal, for the tests that sit down at one
+#
+# setup_file:  start_server, set_up_terminal
+# setup:       fresh, sit_down
+#
+# Elsewhere, which is where pty.py's "do" and "until" run their commands:
+#
+#   $ASK ARG...        asks the server
+#   $RUN, $WARDEN      print the process number of the run that holds $K, and
+#                      of its warden
+#   $RUN_IS_STOPPED    is run stopped, and out of contact?
+
+: "${PYTHON:=/usr/bin/python3}"
+
+set_up_terminal() {
+  cat >"$BATS_FILE_TMPDIR/ask" <<END
+exec ${CLI:=$(command -v redis-cli || command -v valkey-cli)} \
+  -s $BATS_FILE_TMPDIR/s "\$@"
+END
+  cat >"$BATS_FILE_TMPDIR/run" <<'END'
+$ASK GET "$K" | cut -d : -f 3
+END
+  cat >"$BATS_FILE_TMPDIR/warden" <<'END'
+run=$($RUN)
+for pid in $(cat "/proc/$run/task/"*/children); do
+  ! grep -qx rlock-warden "/proc/$pid/comm" || echo "$pid"
+done
+END
+  cat >"$BATS_FILE_TMPDIR/is_stopped" <<'END'
+grep -q '^State:.T' "/proc/$($RUN)/status"
+END
+  export ASK="sh $BATS_FILE_TMPDIR/ask"
+  export RUN="sh $BATS_FILE_TMPDIR/run"
+  export WARDEN="sh $BATS_FILE_TMPDIR/warden"
+  export RUN_IS_STOPPED="sh $BATS_FILE_TMPDIR/is_stopped"
+}
+
+sit_down() {
+  export K PS1='ready> ' ENV='' HISTFILE=''
+}
+
+# Runs a program at a terminal: at_terminal PROGRAM... <STEPS
+at_terminal() {
+  # A python3 that is a shell script (pyenv's) loses PS1 on the way.
+  "$PYTHON" "$BATS_TEST_DIRNAME/../lib/pty.py" env PS1="$PS1" TERM=vt100 "$@"
+}
+
+# Does the same in bash and in dash: in_each_shell <STEPS.  What the steps left
+# in "log" in bash is in "bash.log" then; other files are gone before dash.
+in_each_shell() {
+  local steps
+  steps=$(cat)
+  rm -f log started
+  at_terminal bash --norc --noprofile --noediting -i <<<"$steps" || return
+  is_free "$K" || return
+  [ ! -e log ] || cp log bash.log || return
+  rm -f log started
+  at_terminal dash -i <<<"$steps" || return
+  is_free "$K"
+}
