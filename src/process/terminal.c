@@ -25,14 +25,14 @@ static int open_terminal(void)
 	return open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 }
 
-bool terminal_is_with(pid_t group)
+pid_t terminal_front(void)
 {
 	int tty = open_terminal();
-	bool with = tty >= 0 && tcgetpgrp(tty) == group;
+	pid_t group = tty < 0 ? -1 : tcgetpgrp(tty);
 
 	if (tty >= 0)
 		close(tty);
-	return with;
+	return group;
 }
 
 bool terminal_lend(pid_t group)

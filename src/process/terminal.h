@@ -15,8 +15,8 @@
 /* Are stdin, stdout and stderr one terminal, and our group in front of it? */
 bool terminal_is_ours(void);
 
-/* Is the group in front of the terminal this process has? */
-bool terminal_is_with(pid_t group);
+/* The group in front of the terminal this process has; -1 if it has none. */
+pid_t terminal_front(void);
 
 /* Lends it to the group, if ours has it; false if it has not. */
 bool terminal_lend(pid_t group);

@@ -163,3 +163,17 @@ bool tree_is_dead(pid_t eldest)
 	} while (tree.dead != before);
 	return true;
 }
+
+bool tree_has_group(pid_t group)
+{
+	struct list list = { NULL, 0, 0 };
+	bool found = false;
+	size_t dead;
+	size_t i;
+
+	collect(&list, 0, &dead);
+	for (i = 0; i < list.count && !found; i++)
+		found = list.pids[i] && getpgid(list.pids[i]) == group;
+	free(list.pids);
+	return found;
+}

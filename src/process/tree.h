@@ -32,4 +32,7 @@ bool tree_signal(pid_t group, int signo, pid_t eldest, struct tree *tree);
  * if /proc cannot be read. */
 bool tree_is_dead(pid_t eldest);
 
+/* Does a living descendant of this process belong to the group? */
+bool tree_has_group(pid_t group);
+
 #endif

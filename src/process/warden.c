@@ -205,7 +205,7 @@ static void see_pause(struct ward *ward, int signo)
 {
 	/* Some programs (top, nano, a shell's suspend) stop themselves so on
 	 * Ctrl-Z.  Whoever sits at the terminal must get it back. */
-	if (signo == SIGSTOP && terminal_is_with(ward->command))
+	if (signo == SIGSTOP && terminal_front() == ward->command)
 		signo = SIGTSTP;
 	if (signo != SIGTSTP && signo != SIGTTIN && signo != SIGTTOU)
 		return; /* somebody stopped the command alone */
@@ -240,20 +240,39 @@ static void see_command(struct ward *ward)
 		reap_all_but(ward->command);
 }
 
+/* Has a shell under the lock lent the terminal on, to a job of its own? */
+static bool lent_on(const struct ward *ward, pid_t front)
+{
+	return front > 0 && front != ward->command && tree_has_group(front);
+}
+
 /* rlock is gone: nobody renews, and nobody else will stop the command. */
 static void be_alone(struct ward *ward)
 {
-	msec now = clock_now();
-	msec patience = clock_earlier(ward->terms.kill_after, ALONE_PATIENCE);
 	msec lease_end = atomic_load(ward->lease_end);
+	pid_t front;
+	msec now;
+	msec patience;
 
+	/* First of all: a script above us may be about to read. */
+	terminal_return(ward->command, ward->owner);
 	ward->alone = true;
 	ward->paused = false;
-	terminal_return(ward->command, ward->owner);
-	if (ward->terms.stop)
-		begin_to_stop(ward,
-			      clock_earlier(clock_after(now, patience),
-					    kills_at(&ward->terms, lease_end)));
+	if (!ward->terms.stop)
+		return;
+	now = clock_now();
+	front = terminal_front();
+	if (lent_on(ward, front)) {
+		/* Asked to stop, the job would end before its shell, which
+		 * would take the terminal back, from the shell above us. */
+		terminal_return(front, ward->owner);
+		ward->stopping = true;
+		ward->kill_at = now;
+		return;
+	}
+	patience = clock_earlier(ward->terms.kill_after, ALONE_PATIENCE);
+	begin_to_stop(ward, clock_earlier(clock_after(now, patience),
+					  kills_at(&ward->terms, lease_end)));
 }
 
 static void follow(struct ward *ward, const struct order *order)
@@ -351,6 +370,8 @@ static _Noreturn void stand_guard(struct ward *ward)
 		if (ward->alone)
 			fds[2].fd = -1;
 		poll(fds, sizeof(fds) / sizeof(fds[0]), -1);
+		if (fds[2].revents & POLLHUP)
+			hear_orders(ward); /* rlock is gone, this is urgent */
 		while (signals_next(&ward->signals))
 			; /* CHLD: only a reason to look */
 		see_command(ward);
