@@ -89,7 +89,7 @@ is_alone() { ! is_connected; }
   is_free "$K"
 }
 
-@test "a signal that was ignored when run started is not passed on" {
+@test "[32] [34] a signal that was ignored when run started is not passed on" {
   start_job "${PLAIN[@]}" --ignore-signal=HUP "$RLOCK" run "$K" \
     "$PYTHON" "$BATS_FILE_TMPDIR/count"
   wait_until 10 'the command' logged 'command is ready'
@@ -116,7 +116,7 @@ is_alone() { ! is_connected; }
 
 # --- dying -----------------------------------------------------------------
 
-@test "when INT or QUIT killed the command, run dies of it too, without a core" {
+@test "[32] when INT or QUIT killed the command, run dies of it too, without a core" {
   run -0 ending "$RLOCK" run "$K" sh -c 'kill -INT $$'
   [ "$output" = 'signal 2' ]
   is_free "$K"
@@ -393,7 +393,7 @@ os._exit(7)'
   [ ! -e started ]
 }
 
-@test "as process 1, which no signal kills, run exits with 130 for INT" {
+@test "[36] as process 1, which no signal kills, run exits with 130 for INT" {
   container "$K" sh -c 'kill -INT $$'
 
   job_ends 130

@@ -32,6 +32,7 @@ check      bats                   bats              bats              bats      
 check      has_redis_py           python3-redis     python3-redis     py3-redis       python-redis  -
 check      busybox                busybox           busybox           busybox         busybox       -
 check      dash                   dash              dash              dash            dash          dash
+check      less                   less              less              less            less          less
 check      strace                 strace            strace            strace          strace        -
 check      unshare                util-linux        util-linux        util-linux      util-linux    -
 check      mandoc                 mandoc            mandoc            mandoc          mandoc        mandoc

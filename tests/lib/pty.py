@@ -7,7 +7,8 @@ the steps, one a line; a step that cannot be done within 15 seconds ends the
 test with status 1 and shows what was on the screen.
 
     type TEXT       types TEXT and the Enter key
-    press TEXT      types TEXT alone; \\e is the Escape key
+    press TEXT      types TEXT alone; \\e is the Escape key, \\n Enter, and \\s
+                    the space bar
     key LETTER      types Ctrl-LETTER
     expect TEXT     waits for TEXT on the screen, behind what was expected last
     until COMMAND   waits until COMMAND, which sh runs elsewhere, succeeds
@@ -22,9 +23,11 @@ The terminal does not echo, so what is on the screen was written by a program.
 At the end, unless it has ended, the shell must have nothing left to do: it gets
 "exit", and has to end. Whatever is left of the session after that is killed.
 """
+import fcntl
 import os
 import select
 import signal
+import struct
 import subprocess
 import sys
 import termios
@@ -55,6 +58,7 @@ class Terminal:
             except (OSError, ValueError):
                 pass  # KILL and STOP, and those that are libc's own
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
         settings = termios.tcgetattr(0)
         settings[3] &= ~(termios.ECHO | termios.ECHONL)
         termios.tcsetattr(0, termios.TCSANOW, settings)
@@ -157,7 +161,9 @@ def step(terminal, line):
     if word == "type":
         terminal.write(rest + "\n")
     elif word == "press":
-        terminal.write(rest.replace("\\e", "\x1b"))
+        for name, char in (("\\e", "\x1b"), ("\\n", "\r"), ("\\s", " ")):
+            rest = rest.replace(name, char)
+        terminal.write(rest)
     elif word == "key":
         terminal.write(chr(ord(rest) & 31))
     elif word == "expect":

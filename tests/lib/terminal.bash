@@ -8,7 +8,8 @@
 #   $ASK ARG...        asks the server
 #   $RUN, $WARDEN      print the process number of the run that holds $K, and
 #                      of its warden
-#   $RUN_IS_STOPPED    is run stopped, and out of contact?
+#   $RUN_IS_STOPPED    is run stopped?
+#   $GONE PID...       have all of these ended, reaped or not?
 
 : "${PYTHON:=/usr/bin/python3}"
 
@@ -29,6 +30,12 @@ END
   cat >"$BATS_FILE_TMPDIR/is_stopped" <<'END'
 grep -q '^State:.T' "/proc/$($RUN)/status"
 END
+  cat >"$BATS_FILE_TMPDIR/gone" <<'END'
+for pid; do
+  ! grep -q '^State:.[^ZX]' "/proc/$pid/status" || exit 1
+done
+END
+  export GONE="sh $BATS_FILE_TMPDIR/gone"
   export ASK="sh $BATS_FILE_TMPDIR/ask"
   export RUN="sh $BATS_FILE_TMPDIR/run"
   export WARDEN="sh $BATS_FILE_TMPDIR/warden"
