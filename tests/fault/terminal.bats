@@ -206,11 +206,12 @@ END
   in_each_shell <<'END'
     do rm -f pid went_on
     expect ready>
-    type $RLOCK run -t 600ms $K sh -c 'echo $$ >pid; kill -STOP $$; touch went_on' & echo start''ed
+    type $RLOCK run -t 3s $K sh -c 'echo $$ >pid; kill -STOP $$; touch went_on' & echo start''ed
     expect started
     until grep '^State:.T' /proc/$(cat pid)/status
     # Not stopped itself, run renews.
-    do sleep 1
+    do $ASK PEXPIRE $K 1900
+    until [ $($ASK PTTL $K) -gt 2000 ]
     do ! $RUN_IS_STOPPED
     do kill -CONT $(cat pid)
     until [ -e went_on ]
@@ -487,12 +488,13 @@ END
     expect ready>
     type $RLOCK run $K env PS1='inside> ' bash --norc --noprofile --noediting -i
     expect inside>
+    type echo $$ >inner
+    expect inside>
     type sh -c 'echo $$ >pid; echo working; read -r x'
     expect working
     do kill -KILL $($RUN)
     expect ready>
-    until $GONE $(cat pid)
-    do sleep 1
+    until $GONE $(cat pid inner)
     type echo st''ill here
     expect still here
     do $ASK DEL $K
@@ -678,7 +680,7 @@ END
   echo "# $output" >&3
 
   [ "$(cli GETDEL "$K")" = somebody ]
-  [ "$(cli DBSIZE)" = 0 ]
+  [ -z "$(cli --scan --pattern "rlock:{$K}*")" ]
 }
 
 @test "[32] a signal while the answer to the acquisition is on its way ends run, and the lock is free" {
