@@ -50,6 +50,7 @@ struct guard {
 	bool troubled;	/* a renewal failed since the last that did not */
 	msec answer_by; /* when lost: the warden must have said more by then */
 	msec grace;	/* it has not: when that counts; 0: it has */
+	bool told;	/* to stop: TSTP came to us, not to the command */
 	bool lent;	/* the terminal is the command's */
 	bool was_lent;	/* when it ended */
 	bool ended;	/* the command itself, or it is beyond us */
@@ -296,6 +297,7 @@ static void hear_signals(struct guard *guard)
 			warden_reap_others(&guard->warden);
 			continue;
 		}
+		guard->told |= signo == SIGTSTP;
 		trace("passing on %s", signals_name(signo, buf));
 		warden_signal(&guard->warden, signo);
 	}
@@ -308,13 +310,17 @@ static void pause_together(struct guard *guard, int signo)
 {
 	bool wants_terminal = signo != SIGTSTP;
 	bool had_terminal = guard->lent;
+	/* From the terminal the whole group had it; a pager that gets it twice
+	 * may stop anew after fg. */
+	bool with_group = wants_terminal || had_terminal || !guard->told;
 
+	guard->told = false;
 	take_terminal(guard);
 	if (!wants_terminal || !lend_terminal(guard)) {
 		/* In a group that cannot be stopped a command that wants the
 		 * terminal will never get it: it is told as the kernel tells
 		 * its like. */
-		if (!signals_pause(signo) && wants_terminal)
+		if (!signals_pause(signo, with_group) && wants_terminal)
 			warden_signal(&guard->warden, SIGHUP);
 		if (!check_lock(guard))
 			return;

@@ -156,7 +156,7 @@ void signals_raise(int signo)
 	deliver(getpid(), signo);
 }
 
-bool signals_pause(int signo)
+bool signals_pause(int signo, bool with_group)
 {
 	bool stopped = false;
 	static const struct timespec now;
@@ -166,7 +166,7 @@ bool signals_pause(int signo)
 
 	sigaction(signo, NULL, &old);
 	sigprocmask(SIG_SETMASK, NULL, &mask);
-	deliver(0, signo);
+	deliver(with_group ? 0 : getpid(), signo);
 	/* The CONT that woke us was for us.  Passed on to the command later, it
 	 * could undo the next Ctrl-Z. */
 	sigemptyset(&cont);

@@ -49,11 +49,11 @@ void signals_restore(const struct signals *signals);
  * core.  Returns if that did not end it. */
 void signals_raise(int signo);
 
-/* Stops this process and its group, the script or pipeline it is part of, as
- * signo (TSTP, TTIN or TTOU) would by default, and returns when it is continued.
+/* Stops this process as signo (TSTP, TTIN or TTOU) would by default, or with its
+ * group: the script or pipeline it is part of.  Returns when it is continued.
  * False at once if the kernel stops nobody in this group, because it is
  * orphaned: no shell could continue it. */
-bool signals_pause(int signo);
+bool signals_pause(int signo, bool with_group);
 
 /* TERM, SIGTERM, term or 15; 0 if there is no such signal. */
 int signals_parse(const char *text);
