@@ -8,6 +8,8 @@
 load ../lib/common
 load ../lib/terminal
 
+export PYTHON
+
 setup_file() {
   start_server
   set_up_terminal
@@ -348,6 +350,40 @@ END
 END
 }
 
+@test "[33] Ctrl-Z reaches each process of a pipeline around run once" {
+  cat >beside <<'END'
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTSTP])
+print("working", flush=True)
+signal.sigwait([signal.SIGTSTP])
+with open("log", "a", buffering=1) as log:
+    print("TSTP", file=log)
+    while signal.sigtimedwait([signal.SIGTSTP], 0.5):
+        print("TSTP", file=log)
+os.kill(os.getpid(), signal.SIGSTOP)
+print("goes on", flush=True)
+sys.stdin.read()
+END
+  in_each_shell <<'END'
+    do rm -f end; mkfifo end
+    expect ready>
+    type $RLOCK run $K sh -c 'read -r x <end' | $PYTHON ./beside
+    expect working
+    until $ASK EXISTS $K | grep 1
+    key Z
+    expect Stopped
+    expect ready>
+    until $RUN_IS_STOPPED
+    type fg
+    expect goes on
+    do echo >end
+    expect ready>
+END
+
+  [ "$(<bash.log)" = TSTP ]
+  [ "$(<log)" = TSTP ]
+}
+
 @test "[33] head in the background gets its line at fg" {
   in_each_shell <<'END'
     expect ready>
@@ -445,7 +481,7 @@ END
 @test "[33] after kill -9 of run the shell has its terminal" {
   in_each_shell <<'END'
     expect ready>
-    type $RLOCK run -t 1s $K sh -c 'echo $$ >pid; echo working; read -r x'
+    type $RLOCK run $K sh -c 'echo $$ >pid; echo working; read -r x'
     expect working
     do kill -KILL $($RUN)
     expect ready>
@@ -454,7 +490,7 @@ END
     type sh -c 'read -r x; echo "got $x"'
     type a line
     expect got a line
-    until [ $($ASK EXISTS $K) = 0 ]
+    do $ASK DEL $K
 END
 }
 
@@ -575,7 +611,7 @@ END
 @test "[33] after kill -9 of a run that was stopped with its command both are gone" {
   in_each_shell <<'END'
     expect ready>
-    type $RLOCK run -t 1s $K sh -c 'echo $$ >pid; echo working; read -r x; touch started'
+    type $RLOCK run $K sh -c 'echo $$ >pid; echo working; read -r x; touch started'
     expect working
     key Z
     expect Stopped
@@ -586,7 +622,7 @@ END
     type a line
     expect got a line
     do [ ! -e started ]
-    until [ $($ASK EXISTS $K) = 0 ]
+    do $ASK DEL $K
 END
 }
 
