@@ -585,8 +585,8 @@ END
     expect ready>
     type $RLOCK run $K sh -c 'echo $$ >pid; echo working; read -r x'
     expect working
-    # Stopped, neither sees the end of the other.
-    do kill -STOP $($WARDEN) && kill -KILL $($WARDEN) $($RUN)
+    # Stopped, the warden does not see the end of run.
+    do kill -STOP $($WARDEN) && kill -KILL $($RUN) $($WARDEN)
     expect ready>
     until $GONE $(cat pid)
     type sh -c 'read -r x; echo "got $x"'
@@ -596,7 +596,7 @@ END
     expect ready>
     type bash ./script alive sh -c 'echo $$ >pid; echo working; read -r x'
     expect working
-    do kill -STOP $($WARDEN) && kill -KILL $($WARDEN) $($RUN)
+    do kill -STOP $($WARDEN) && kill -KILL $($RUN) $($WARDEN)
     # Nobody is left to give the terminal back but the shell.
     expect ready>
     until $GONE $(cat pid)
