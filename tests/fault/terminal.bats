@@ -579,8 +579,7 @@ END
 END
 }
 
-@test "[33] after kill -9 of run and warden the shell has its terminal, and the script after fg" {
-  a_script
+@test "[33] after kill -9 of run and warden the shell has its terminal" {
   in_each_shell <<'END'
     expect ready>
     type $RLOCK run $K sh -c 'echo $$ >pid; echo working; read -r x'
@@ -592,18 +591,6 @@ END
     type sh -c 'read -r x; echo "got $x"'
     type a line
     expect got a line
-    do $ASK DEL $K
-    expect ready>
-    type bash ./script alive sh -c 'echo $$ >pid; echo working; read -r x'
-    expect working
-    do kill -STOP $($WARDEN) && kill -KILL $($RUN) $($WARDEN)
-    # Nobody is left to give the terminal back but the shell.
-    expect ready>
-    until $GONE $(cat pid)
-    type fg
-    type a line
-    expect got a line
-    expect ready>
     do $ASK DEL $K
 END
 }
