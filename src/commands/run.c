@@ -230,8 +230,7 @@ static msec due(const struct guard *guard)
 		return guard->grace;
 	if (guard->lost)
 		return guard->answer_by;
-	return warden_kills_at(&guard->warden) +
-	       guard->warden.terms.margin / 2;
+	return warden_kills_at(&guard->warden) + guard->warden.terms.margin / 2;
 }
 
 /* It is looked at twice: after a suspend both sides wake up late, and the warden
