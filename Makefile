@@ -81,12 +81,12 @@ $(BUILD)/unit/%: tests/unit/%.c $(filter-out $(BUILD)/main.o,$(objects))
 #
 # check installs what is missing and passes everything; the check-* parts
 # install nothing.  Results stay in $(BUILD)/tap; FILES="tests/cli/run.bats"
-# limits check-cli to what is named, JOBS is how many files run side by side.
+# limits check-cli (or check-fault) to what is named, JOBS is how many files run
+# side by side.
 
 PYTHON ?= $(shell tests/lib/python.sh)
 JOBS ?= 2
 SUITES ?= bookworm trixie
-FILES ?= $(wildcard tests/cli/*.bats tests/fault/*.bats)
 export RLOCK := $(abspath $(program))
 export PYTHON JOBS BUILD
 
@@ -95,8 +95,8 @@ check:
 	@tests/lib/deps.sh check
 	@rm -rf $(BUILD)/tap
 	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory -k check-unit check-cli check-interop \
-		check-line HANDOVERS=$(or $(HANDOVERS),400); made=$$?; \
+	@$(MAKE) --no-print-directory -k check-unit check-cli check-fault \
+		check-interop check-line HANDOVERS=$(or $(HANDOVERS),400); made=$$?; \
 		tests/lib/tap.sh total $(BUILD)/tap && exit $$made
 
 .PHONY: check-unit
@@ -122,7 +122,14 @@ test_programs := $(preloaded) $(filter-out $(preloaded:.so=),\
 # With each kind of server there is.
 .PHONY: check-cli
 check-cli: $(program) $(test_programs)
-	@tests/lib/tap.sh servers cli $(FILES)
+	@tests/lib/tap.sh servers cli \
+		$(or $(FILES),$(shell ls -S tests/cli/*.bats))
+
+# The largest first, so that none of them runs alone at the end.
+.PHONY: check-fault
+check-fault: $(program) $(test_programs)
+	@tests/lib/tap.sh servers fault \
+		$(or $(FILES),$(shell ls -S tests/fault/*.bats))
 
 .PHONY: check-interop
 check-interop: $(program)
