@@ -108,10 +108,13 @@ static char **command_of(const struct options *options, char *shell[4],
 static void lose(struct guard *guard, msec answer_by, const char *how)
 {
 	char name[REPORT_NAME_MAX];
+	char buf[16];
 
 	guard->lost = true;
-	guard->answer_by =
-		guard->options->stop_when_lost ? answer_by : CLOCK_NEVER;
+	guard->answer_by = answer_by;
+	if (guard->options->stop_when_lost)
+		trace("%s goes to the command",
+		      signals_name(guard->options->signal, buf));
 	report_line("%s on '%s' was lost: %s; the command %s",
 		    report_name(name, guard->session->lock.name),
 		    servers_name(&guard->session->servers), how,
@@ -122,15 +125,10 @@ static void lose(struct guard *guard, msec answer_by, const char *how)
 /* The server says that the lock is not ours: nothing is to be waited for. */
 static void lose_at_once(struct guard *guard, const char *how)
 {
-	char buf[16];
-
 	if (guard->lost)
 		return;
-	if (guard->options->stop_when_lost) {
-		trace("sending %s to the command",
-		      signals_name(guard->options->signal, buf));
+	if (guard->options->stop_when_lost)
 		warden_stop(&guard->warden);
-	}
 	lose(guard,
 	     clock_after(clock_now(),
 			 guard->options->kill_after + ANSWER_MARGIN),

@@ -75,14 +75,20 @@ static bool add_children(struct list *list, pid_t pid)
 	return true;
 }
 
-/* The kernel counts the start in hundredths of a second; of two in one of them
- * the lower number is the older. */
-static bool is_older(pid_t pid, const struct proc_stat *stat, pid_t eldest,
-		     const struct proc_stat *its)
+struct tree_age tree_age(pid_t pid)
 {
-	if (stat->started != its->started)
-		return stat->started < its->started;
-	return pid < eldest;
+	struct proc_stat stat = { .started = 0 };
+
+	proc_stat(pid, &stat);
+	return (struct tree_age){ .started = stat.started, .pid = pid };
+}
+
+static bool is_older(pid_t pid, const struct proc_stat *stat,
+		     const struct tree_age *eldest)
+{
+	if (stat->started != eldest->started)
+		return stat->started < eldest->started;
+	return pid < eldest->pid;
 }
 
 /* Has it ended?  If that cannot be found out, it may be alive. */
@@ -93,63 +99,54 @@ static bool is_dead(pid_t pid, const struct proc_stat *stat, bool known)
 	return kill(pid, 0) && errno == ESRCH;
 }
 
-/* All of them that live, as far as is known, and how many do not; the list is the
- * caller's to free.  False if /proc cannot be read. */
-static bool collect(struct list *list, pid_t eldest, size_t *dead)
+/* Signals a living process, at once: who forks all the time is caught sooner or
+ * later, but not by a signal that comes late. */
+static void hit(pid_t pid, pid_t group, int signo, struct tree *tree)
 {
-	struct proc_stat its = { .started = 0 };
-	bool seen = add_children(list, getpid());
-	size_t direct = list->count;
-	size_t i;
+	bool member = getpgid(pid) == group;
+	int failed = kill(pid, member ? 0 : signo);
 
-	*dead = 0;
-	if (eldest)
-		proc_stat(eldest, &its);
-	for (i = 0; i < list->count; i++) {
-		pid_t pid = list->pids[i];
-		struct proc_stat stat;
-		bool known = proc_stat(pid, &stat);
-		bool spared = known && i < direct &&
-			      is_older(pid, &stat, eldest, &its);
-		bool gone = is_dead(pid, &stat, known);
-
-		if (!spared && !gone)
-			add_children(list, pid);
-		else
-			list->pids[i] = 0;
-		*dead += gone;
-	}
-	return seen;
+	if (failed && errno == ESRCH)
+		return;
+	tree->living++;
+	tree->members += member;
+	tree->refused += failed != 0;
+	if (failed || !tree->left)
+		tree->left = pid;
 }
 
-bool tree_signal(pid_t group, int signo, pid_t eldest, struct tree *tree)
+bool tree_signal(pid_t group, int signo, const struct tree_age *eldest,
+		 struct tree *tree)
 {
 	struct list list = { NULL, 0, 0 };
-	size_t dead = 0;
-	bool seen = collect(&list, eldest, &dead);
+	bool seen = add_children(&list, getpid());
+	size_t direct = list.count;
 	size_t i;
 
-	*tree = (struct tree){ .dead = dead };
-	if (signo && group)
-		kill(-group, signo);
+	*tree = (struct tree){ .living = 0 };
 	for (i = 0; i < list.count; i++) {
 		pid_t pid = list.pids[i];
-		bool had_it = pid && getpgid(pid) == group;
-		int sent = pid ? kill(pid, had_it ? 0 : signo) : 0;
+		struct proc_stat stat;
+		bool known = proc_stat(pid, &stat);
 
-		if (!pid || (sent && errno == ESRCH))
+		if (known && eldest && i < direct &&
+		    is_older(pid, &stat, eldest))
 			continue;
-		tree->living++;
-		if (sent)
-			tree->refused++;
-		if (sent || !tree->left)
-			tree->left = pid;
+		if (is_dead(pid, &stat, known)) {
+			tree->dead++;
+			continue;
+		}
+		/* Its children first: when it ends they are elsewhere. */
+		add_children(&list, pid);
+		hit(pid, group, signo, tree);
 	}
+	if (signo && group)
+		kill(-group, signo);
 	free(list.pids);
 	return seen;
 }
 
-bool tree_is_dead(pid_t eldest)
+bool tree_is_dead(const struct tree_age *eldest)
 {
 	struct tree tree = { .dead = 0 };
 	size_t before;
@@ -162,18 +159,4 @@ bool tree_is_dead(pid_t eldest)
 			return false;
 	} while (tree.dead != before);
 	return true;
-}
-
-bool tree_has_group(pid_t group)
-{
-	struct list list = { NULL, 0, 0 };
-	bool found = false;
-	size_t dead;
-	size_t i;
-
-	collect(&list, 0, &dead);
-	for (i = 0; i < list.count && !found; i++)
-		found = list.pids[i] && getpgid(list.pids[i]) == group;
-	free(list.pids);
-	return found;
 }

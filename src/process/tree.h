@@ -11,28 +11,37 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* What one walk found. */
 struct tree {
 	size_t living;	/* processes that have not ended */
-	size_t refused; /* of these, how many may not be signalled by us */
-	size_t dead;	/* processes that have, but are not reaped */
+	size_t members; /* of these, how many are in the group */
+	size_t refused; /* and how many may not be signalled by us */
+	size_t dead;	/* processes that have ended, but are not reaped */
 	pid_t left;	/* a living one, a refused one if there is any; 0 */
 };
 
-/* Sends signo (0: nothing, just count) to the process group (0: none), and to each
- * living descendant of this process that is not in it, once each.  Children of
- * this process that are older than its child eldest (0: none is) are spared with
- * what is below them; eldest may be dead, but not reaped.  False if /proc cannot
- * be read: then only the group got it, and nothing was counted. */
-bool tree_signal(pid_t group, int signo, pid_t eldest, struct tree *tree);
+/* When a process began, which tells who of two is the older. */
+struct tree_age {
+	uint64_t started; /* in hundredths of a second since boot */
+	pid_t pid;	  /* of two in one of these the lower is the older */
+};
+
+/* The age of a process, which may be dead but not reaped. */
+struct tree_age tree_age(pid_t pid);
+
+/* Sends signo (0: nothing, just looks) to each living descendant of this process,
+ * once each, and to the group (0: none) as a whole, behind the others.  Children
+ * of this process that are older than eldest (NULL: none is) are spared with what
+ * is below them.  False if /proc cannot be read: then only the group got it, and
+ * nothing was found. */
+bool tree_signal(pid_t group, int signo, const struct tree_age *eldest,
+		 struct tree *tree);
 
 /* Is nothing alive below this process?  Nobody must reap meanwhile.  False also
  * if /proc cannot be read. */
-bool tree_is_dead(pid_t eldest);
-
-/* Does a living descendant of this process belong to the group? */
-bool tree_has_group(pid_t group);
+bool tree_is_dead(const struct tree_age *eldest);
 
 #endif

@@ -17,9 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ALONE_PATIENCE ((msec)500) /* to KILL, when rlock is gone */
-#define KILL_AGAIN     ((msec)2)   /* after a KILL; doubled each time */
-#define KILL_AGAIN_MAX ((msec)100)
+#define ALONE_PATIENCE ((msec)500)  /* to KILL, when rlock is gone */
+#define KILL_AGAIN     ((msec)2)    /* until nothing is left */
 #define FREEZE_AGAIN   ((msec)2)    /* after a freeze; doubled each time */
 #define KILL_PATIENCE  ((msec)2000) /* then it is told that it does not end */
 #define OLD_KERNEL_FDS 4096	    /* closed one by one before Linux 5.9 */
@@ -46,6 +45,7 @@ struct ward {
 	int timer;
 
 	pid_t command;
+	pid_t group; /* the same number; 0 when it may be a stranger's */
 	bool ended;
 	int status; /* as wait(2) has it, when it has ended */
 
@@ -56,8 +56,8 @@ struct ward {
 	msec freeze_again;
 	bool lease_over; /* said so */
 	bool stopping;
-	msec kill_at;	 /* when stopping: the next KILL */
-	msec kill_again; /* from that one to the one after; 0: none yet */
+	msec kill_at; /* when stopping: the next KILL */
+	bool killing; /* the first one was sent */
 	msec give_up_at;
 };
 
@@ -166,8 +166,17 @@ static void begin_to_stop(struct ward *ward, msec kill_at)
 	}
 	ward->stopping = true;
 	ward->kill_at = kill_at;
-	tree_signal(ward->command, ward->terms.signal, 0, &tree);
-	tree_signal(ward->command, SIGCONT, 0, &tree);
+	tree_signal(ward->group, ward->terms.signal, NULL, &tree);
+	tree_signal(ward->group, SIGCONT, NULL, &tree);
+}
+
+/* The same, with patience only as long as nobody else can have the lock. */
+static void stop_within(struct ward *ward, msec patience)
+{
+	msec lease_end = atomic_load(ward->lease_end);
+
+	begin_to_stop(ward, clock_earlier(clock_after(clock_now(), patience),
+					  kills_at(&ward->terms, lease_end)));
 }
 
 /* The second half, again and again until nothing is left. */
@@ -175,18 +184,17 @@ static void kill_all(struct ward *ward, msec now)
 {
 	struct tree tree;
 
-	if (!ward->kill_again) {
+	if (!ward->killing) {
 		report(ward, WARDEN_KILLING, 0, 0);
-		ward->kill_again = KILL_AGAIN;
+		ward->killing = true;
 		ward->give_up_at = clock_after(now, KILL_PATIENCE);
 	}
-	tree_signal(ward->command, SIGKILL, 0, &tree);
+	tree_signal(ward->group, SIGKILL, NULL, &tree);
 	if (tree.living && tree.refused == tree.living)
 		end(ward, WARDEN_CANNOT, EPERM, tree.left);
 	if (now >= ward->give_up_at)
 		end(ward, WARDEN_CANNOT, 0, tree.left);
-	ward->kill_at = clock_after(now, ward->kill_again);
-	ward->kill_again = clock_earlier(2 * ward->kill_again, KILL_AGAIN_MAX);
+	ward->kill_at = clock_after(now, KILL_AGAIN);
 }
 
 /* Is nothing left of what is being stopped? */
@@ -197,8 +205,8 @@ static bool all_gone(const struct ward *ward)
 	if (!ward->ended)
 		return false;
 	/* Without /proc a KILL to the group is all that can be done. */
-	return tree_is_dead(0) ||
-	       (ward->kill_again && !tree_signal(0, 0, 0, &tree));
+	return tree_is_dead(NULL) ||
+	       (ward->killing && !tree_signal(0, 0, NULL, &tree));
 }
 
 static void see_pause(struct ward *ward, int signo)
@@ -211,6 +219,14 @@ static void see_pause(struct ward *ward, int signo)
 		return; /* somebody stopped the command alone */
 	ward->paused = true;
 	report(ward, WARDEN_PAUSED, signo, 0);
+}
+
+/* The command too, so that walks are short. */
+static void reap_all(struct ward *ward)
+{
+	ward->group = 0;
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
 }
 
 static void see_command(struct ward *ward)
@@ -236,23 +252,26 @@ static void see_command(struct ward *ward)
 		ward->status = info.si_code == CLD_EXITED ? info.si_status << 8
 							  : info.si_status;
 	}
-	if (!ward->stopping)
+	if (ward->stopping && ward->ended)
+		reap_all(ward);
+	else
 		reap_all_but(ward->command);
 }
 
 /* Has a shell under the lock lent the terminal on, to a job of its own? */
 static bool lent_on(const struct ward *ward, pid_t front)
 {
-	return front > 0 && front != ward->command && tree_has_group(front);
+	struct tree tree = { .members = 0 };
+
+	if (front > 0 && front != ward->command)
+		tree_signal(front, 0, NULL, &tree);
+	return tree.members > 0;
 }
 
 /* rlock is gone: nobody renews, and nobody else will stop the command. */
 static void be_alone(struct ward *ward)
 {
-	msec lease_end = atomic_load(ward->lease_end);
 	pid_t front;
-	msec now;
-	msec patience;
 
 	/* First of all: a script above us may be about to read. */
 	terminal_return(ward->command, ward->owner);
@@ -260,19 +279,17 @@ static void be_alone(struct ward *ward)
 	ward->paused = false;
 	if (!ward->terms.stop)
 		return;
-	now = clock_now();
 	front = terminal_front();
 	if (lent_on(ward, front)) {
 		/* Asked to stop, the job would end before its shell, which
 		 * would take the terminal back, from the shell above us. */
 		terminal_return(front, ward->owner);
 		ward->stopping = true;
-		ward->kill_at = now;
+		ward->kill_at = clock_now();
 		return;
 	}
-	patience = clock_earlier(ward->terms.kill_after, ALONE_PATIENCE);
-	begin_to_stop(ward, clock_earlier(clock_after(now, patience),
-					  kills_at(&ward->terms, lease_end)));
+	stop_within(ward,
+		    clock_earlier(ward->terms.kill_after, ALONE_PATIENCE));
 }
 
 static void follow(struct ward *ward, const struct order *order)
@@ -281,17 +298,17 @@ static void follow(struct ward *ward, const struct order *order)
 
 	switch (order->kind) {
 	case ORDER_SIGNAL:
-		kill(-ward->command, order->signo);
+		if (ward->group)
+			kill(-ward->group, order->signo);
 		break;
 	case ORDER_STOP:
-		begin_to_stop(ward,
-			      clock_after(clock_now(), ward->terms.kill_after));
+		stop_within(ward, ward->terms.kill_after);
 		break;
 	case ORDER_CONTINUE:
 		if (ward->frozen)
-			tree_signal(ward->command, SIGCONT, 0, &tree);
-		else
-			kill(-ward->command, SIGCONT);
+			tree_signal(ward->group, SIGCONT, NULL, &tree);
+		else if (ward->group)
+			kill(-ward->group, SIGCONT);
 		ward->paused = ward->frozen = false;
 		break;
 	}
@@ -319,7 +336,7 @@ static void freeze(struct ward *ward, msec now, msec lease_end)
 	if (!ward->frozen)
 		ward->freeze_again = FREEZE_AGAIN;
 	ward->frozen = true;
-	tree_signal(ward->command, SIGSTOP, 0, &tree);
+	tree_signal(ward->group, SIGSTOP, NULL, &tree);
 	ward->freeze_at = now < lease_end ? clock_after(now, ward->freeze_again)
 					  : CLOCK_NEVER;
 	ward->freeze_again *= 2;
@@ -332,12 +349,11 @@ static void watch_clock(struct ward *ward)
 
 	if (!ward->stopping && !ward->lease_over &&
 	    now >= warden_stop_time(&ward->terms, lease_end)) {
-		if (!ward->paused) {
+		if (!ward->paused || !ward->terms.stop) {
 			ward->lease_over = true;
 			report(ward, WARDEN_LEASE_OVER, 0, 0);
 			if (ward->terms.stop)
-				begin_to_stop(ward, kills_at(&ward->terms,
-							     lease_end));
+				stop_within(ward, ward->terms.kill_after);
 		} else if (!ward->frozen || now >= ward->freeze_at)
 			freeze(ward, now, lease_end);
 	}
@@ -400,6 +416,7 @@ static _Noreturn void be_warden(struct ward *ward, char *const argv[],
 		end(ward, WARDEN_SYSTEM, errno, 0);
 	if (ward->command == 0)
 		end(ward, WARDEN_FAILED, errno, 0);
+	ward->group = ward->command;
 	report(ward, WARDEN_STARTED, 0, ward->command);
 	close_the_rest(ward);
 	stand_guard(ward);
@@ -451,17 +468,21 @@ void warden_reap_others(const struct warden *warden)
 
 pid_t warden_take_over(struct warden *warden)
 {
-	static const struct timespec nap = { .tv_nsec = 2000000 };
+	static const struct timespec nap = { .tv_nsec = 1000000 * KILL_AGAIN };
 	msec limit = clock_after(clock_now(), KILL_PATIENCE);
+	struct tree_age age;
 	struct tree tree;
 	siginfo_t info;
 
 	kill(warden->pid, SIGKILL);
 	waitid(P_PID, (id_t)warden->pid, &info, WEXITED | WNOWAIT);
 	/* What rlock's process had for children before is not the command's. */
+	age = tree_age(warden->pid);
 	for (;;) {
-		tree_signal(0, SIGKILL, warden->pid, &tree);
-		if (tree_is_dead(warden->pid))
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			; /* so that walks are short */
+		tree_signal(0, SIGKILL, &age, &tree);
+		if (tree_is_dead(&age))
 			return 0;
 		if ((tree.living && tree.refused == tree.living) ||
 		    clock_now() >= limit)
@@ -580,7 +601,7 @@ failed:
 
 void warden_close(struct warden *warden)
 {
-	waitpid(warden->pid, NULL, 0);
+	waitpid(warden->pid, NULL, 0); /* unless warden_take_over has */
 	close(warden->orders);
 	close(warden->reports);
 	munmap((void *)warden->lease_end, sizeof(*warden->lease_end));
