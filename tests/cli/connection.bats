@@ -381,15 +381,15 @@ socket.socket(socket.AF_UNIX).bind("dead")'
   pid=$JOB
   own_cli own SET "$K" other
   begin=$(now_ms)
-  start_job "$RLOCK" acquire -q -w 700ms "$K"
+  start_job "$RLOCK" acquire -v -w 700ms "$K"
   # Killed in the middle of an attempt, the server would leave it in doubt.
   wait_until 5 'rlock to have nothing left to ask' eval \
-    'own_cli own INFO stats | grep "tracking_total_keys:[1-9]"'
+    'grep -A 1 "told of changes" "$JOB_ERR" | grep "^rlock: held;"'
   kill -KILL "$pid"
 
   job_ends 69
   within 650 "$(since "$begin")" 1600
-  run -0 cat "$JOB_ERR"
+  run -0 tail -n 1 "$JOB_ERR"
   [ "$output" = "rlock: '$K': cannot connect to '$RLOCK_URL': Connection refused" ]
 }
 
