@@ -22,6 +22,8 @@
 #define PRESENCE_UNCALLED "2400.5"
 /* Between two tries to get a lost answer. */
 #define REPEAT_PAUSE ((msec)20)
+/* When the answer to a request is late, so long is asked once more. */
+#define LAST_TRY ((msec)100)
 /* For giving back what may have been taken: the time is already over, or a
  * signal wants us gone.  A server that is well needs far less. */
 #define ABANDON_LIMIT ((msec)100)
@@ -134,17 +136,20 @@ static void call_init(struct call *call, const char *script, int keys,
 }
 
 /* Asks until there is an answer, for a request that may be asked again; *sent
- * is when it was sent first, *doubt whether an earlier answer was lost.  After
- * the answer is late or a stop has come, there is no further try. */
+ * is when it was sent first, *doubt whether an earlier answer was lost.  When the
+ * answer is late it is asked for a moment more, over a new connection: a server
+ * that lives says at once what became of it.  Not after a stop. */
 static enum fate ask(struct lock *lock, const struct call *call, msec limit,
 		     bool repeatable, msec *sent, bool *doubt,
 		     struct reply **reply, struct error *err)
 {
-	msec until = clock_after(clock_now(), lock->servers->timeout);
+	msec begin = clock_now();
+	msec until = clock_earlier(limit,
+				   clock_after(begin, lock->servers->timeout));
+	/* Who has no time at all has none for that either. */
+	bool late = until <= begin + LAST_TRY;
 	enum fate fate;
 
-	if (limit < until)
-		until = limit;
 	for (;;) {
 		msec now = 0;
 
@@ -158,12 +163,18 @@ static enum fate ask(struct lock *lock, const struct call *call, msec limit,
 			*doubt = true;
 		if (!*doubt)
 			return fate;
-		if (!repeatable || err->stopped || clock_now() >= until)
+		if (!repeatable || err->stopped ||
+		    (late && clock_now() >= until))
 			return FATE_UNKNOWN;
 		trace("asking again: the answer was lost");
-		if (!servers_pause(lock->servers,
-				   clock_after(clock_now(), REPEAT_PAUSE)))
+		if (clock_now() >= until) {
+			late = true;
+			until = limit = clock_after(clock_now(), LAST_TRY);
+		} else if (!servers_pause(
+				   lock->servers,
+				   clock_after(clock_now(), REPEAT_PAUSE))) {
 			return FATE_UNKNOWN;
+		}
 	}
 }
 
