@@ -559,6 +559,7 @@ static bool hear_start(struct warden *warden, const char *file,
 		return error_errno(err, STATUS_SYSTEM, report.value,
 				   "cannot start the command");
 	default:
+		warden_take_over(warden); /* the command may have started */
 		return error_set(err, STATUS_SYSTEM,
 				 "cannot start the command: its warden died");
 	}

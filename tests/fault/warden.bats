@@ -126,9 +126,9 @@ running_all() { [ "$(grep ^tick ticks | cut -d ' ' -f 4 | sort -u | wc -l)" = 7 
 # Nobody ticks any more.
 is_still() {
   local lines
-  lines=$(grep -c ^tick ticks)
+  lines=$(grep -c ^tick ticks || true)
   sleep 0.1 # a tick comes every 3 ms
-  [ "$(grep -c ^tick ticks)" = "$lines" ]
+  [ "$(grep -c ^tick ticks || true)" = "$lines" ]
 }
 
 @test "[26] processes that hand on to new ones all the time do not get away" {
@@ -184,6 +184,38 @@ is_still() {
   echo "last tick $(last_tick), expiry $end"
   (($(last_tick) < end))
   (($(last_tick) > end - 1000))
+}
+
+# A server of this test's own, for a pause cannot be taken back.
+start_paused() {
+  own_server own
+  RLOCK_URL=unix://$BATS_TEST_TMPDIR/own start_job "$RLOCK" run -t 2s -k 100ms \
+    --timeout 300ms "$K" "$TICK" "$PWD/ticks" command stubborn
+  wait_until 10 'the command' grep -qs ^tick ticks
+  paused_at=$(wall_ms)
+  own_cli own CLIENT PAUSE "$1"
+}
+
+@test "[27] clients that are paused for less than the lease go on" {
+  start_paused 800
+
+  wait_until 10 'the server to answer again' own_cli own PING
+  # Long after the lease that it had then.
+  wait_until 10 'the lease to be another' \
+    eval '(($(wall_ms) - paused_at > 2500))'
+  is_still_there
+  kill "$JOB"
+  kill -KILL "$(pid_of command)"
+  job_ends 137
+}
+is_still_there() { (($(wall_ms) - $(last_tick) < 500)); }
+
+@test "[27] clients that are paused for longer: the command is gone in time" {
+  start_paused 4000
+
+  job_ends 79
+  all_dead
+  (($(last_tick) < paused_at + 2000))
 }
 
 # --- rlock is stopped, wedged, killed --------------------------------------
@@ -298,6 +330,18 @@ is_still() {
   (($(last_tick) - killed_at < 1000))
   [ "$(tail -n 1 "$JOB_ERR")" = "rlock: '$K' on '$RLOCK_URL': the warden of the command was killed; the command is killed" ]
   is_free "$K"
+}
+
+@test "[29] kill -9 of the warden before it could say that the command runs" {
+  start_job "$RLOCK" run -t 30s "$K" \
+    sh -c 'setsid "$TICK" "$PWD/ticks" session stubborn & kill -KILL "$PPID"; sleep 60'
+  local status=0
+  wait "$JOB" || status=$?
+
+  [[ $status = 71 || $status = 79 ]]
+  is_free "$K"
+  touch ticks
+  is_still
 }
 
 @test "[29] a warden that is stopped when the lock is lost is replaced in time" {

@@ -4,6 +4,8 @@
 
 load ../lib/common
 
+: "${CLI:=$(command -v redis-cli || command -v valkey-cli)}"
+
 setup_file() {
   start_server
   export RLOCK_PROGRAM=$RLOCK
@@ -69,6 +71,17 @@ findings() {
 @test "run is clean, with renewals" {
   run -3 "$RLOCK" run -t 3s --renew 100ms "$K" sh -c 'sleep 1; exit 3'
 
+  [ -z "$(findings)" ]
+}
+
+@test "a run that loses its lock, and one whose warden is killed, are clean" {
+  run -79 "$RLOCK" run -t 3s -k 100ms "$K" sh -c 'trap "" TERM
+    setsid sleep 60 & "$0" -s "$1" DEL "$2"; wait' \
+    "$CLI" "$BATS_FILE_TMPDIR/s" "$K"
+  [ -z "$(findings)" ]
+
+  run -79 "$RLOCK" run -t 3s "$K" \
+    sh -c 'sleep 2; kill -KILL "$PPID"; sleep 60'
   [ -z "$(findings)" ]
 }
 
