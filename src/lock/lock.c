@@ -143,14 +143,16 @@ static enum fate ask(struct lock *lock, const struct call *call, msec limit,
 		     bool repeatable, msec *sent, bool *doubt,
 		     struct reply **reply, struct error *err)
 {
+	msec timeout = lock->servers->timeout;
 	msec begin = clock_now();
-	msec until = clock_earlier(limit,
-				   clock_after(begin, lock->servers->timeout));
+	msec until = clock_earlier(limit, clock_after(begin, timeout));
 	/* Who has no time at all has none for that either. */
-	bool late = until <= begin + LAST_TRY;
+	bool last = until <= begin + LAST_TRY;
 	enum fate fate;
 
 	for (;;) {
+		msec due =
+			clock_earlier(limit, clock_after(clock_now(), timeout));
 		msec now = 0;
 
 		fate = servers_call(lock->servers, &call->req, limit, &now,
@@ -163,18 +165,17 @@ static enum fate ask(struct lock *lock, const struct call *call, msec limit,
 			*doubt = true;
 		if (!*doubt)
 			return fate;
-		if (!repeatable || err->stopped ||
-		    (late && clock_now() >= until))
+		now = clock_now();
+		if (!last && now >= due) {
+			last = true;
+			until = limit = clock_after(now, LAST_TRY);
+		}
+		if (!repeatable || err->stopped || now >= until)
 			return FATE_UNKNOWN;
 		trace("asking again: the answer was lost");
-		if (clock_now() >= until) {
-			late = true;
-			until = limit = clock_after(clock_now(), LAST_TRY);
-		} else if (!servers_pause(
-				   lock->servers,
-				   clock_after(clock_now(), REPEAT_PAUSE))) {
+		if (now < due && !servers_pause(lock->servers,
+						clock_after(now, REPEAT_PAUSE)))
 			return FATE_UNKNOWN;
-		}
 	}
 }
 
