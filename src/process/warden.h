@@ -6,15 +6,16 @@
  * and watches over it.  It holds no connection and no lock, only
  *
  *   - a number in memory shared with rlock: the end of the lease, as a server
- *     confirmed it last (warden_confirm);
+ *     confirmed it last (lease_end, which clock_advance moves on);
  *   - a pipe on which rlock tells it what to do, and which closes when rlock
  *     dies;
  *   - a timer, set by that number.
  *
  * It leads a process group of its own, so that no Ctrl-C and no `kill -STOP %1`
  * reaches it, and is a child subreaper, so that all that descends from the
- * command stays below it.  It alone signals the command, and signals before it
- * reaps, so that no number is reused.
+ * command stays below it.  It alone signals the command.  The command's number
+ * is not reused while it does: it reaps the command last, or signals its group
+ * no more.
  *
  * It stops the command when rlock says so, when rlock is gone, or when the end
  * of the lease is near: the command's group and every process that descends
@@ -56,17 +57,17 @@ struct warden {
 	struct warden_terms terms;
 };
 
+/* ENDED after a stop: everything below the warden has ended as well. */
 enum warden_news {
-	WARDEN_STARTED,	   /* value: the command's number */
+	WARDEN_STARTED,	   /* pid: the command, and its group */
 	WARDEN_FAILED,	   /* value: errno of execvp */
 	WARDEN_SYSTEM,	   /* value: errno; no process or descriptor */
 	WARDEN_PAUSED,	   /* value: the signal that stopped the command */
 	WARDEN_LEASE_OVER, /* unconfirmed: it stops the command, if it may */
 	WARDEN_KILLING,	   /* KILL has been sent */
-	WARDEN_CANNOT, /* pid goes on; value: errno, or 0: it does not end */
-	WARDEN_ENDED,  /* value: as wait(2) has it.  If it was being
-			    * stopped, everything below it has ended as well */
-	WARDEN_DEAD,   /* before its work was done: warden_take_over */
+	WARDEN_CANNOT,	   /* pid goes on; value: errno, 0: it does not end */
+	WARDEN_ENDED,	   /* value: as wait(2) has it */
+	WARDEN_DEAD,	   /* before its work was done: warden_take_over */
 };
 
 struct warden_report {

@@ -34,8 +34,9 @@
 -- An error leaves no lock behind: a db that does not exist ends the script
 -- before any write.  Unless there are any to clear away, the first write is one
 -- that wants memory, to the line or to the fence, because servers look only
--- there whether they have it for a script.  Who may not release or renew does not take: both are tried while the
--- key is absent, which changes nothing.  The lock is the last write.
+-- there whether they have it for a script.  Who may not release or renew does
+-- not take: both are tried while the key is absent, which changes nothing.  The
+-- lock is the last write.
 if ARGV[1] ~= '0' then redis.call('SELECT', ARGV[1]) end
 local lock, queue, seen = KEYS[1], KEYS[3], KEYS[4]
 local token, mode, me = ARGV[2], ARGV[4] or 'try', ARGV[5] or ''
