@@ -355,10 +355,7 @@ promise_to_bob() {
 @test "-n takes a lock at once for which only dead waiters wait" {
   cli SET "$K" other
   for owner in bob carol dave; do enter "$owner"; done
-  for owner in bob carol dave; do
-    signal KILL "$owner"
-    ends "$owner" 137
-  done
+  die bob carol dave
   wait_until 5 'their connections to end' eval '! waits_at_server'
   line_is 'bob carol dave'
   cli DEL "$K"

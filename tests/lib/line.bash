@@ -66,6 +66,21 @@ ends() {
   job_ends "$2"
 }
 
+# All of these are killed, and none of them finds out that another is dead:
+# die OWNER...
+die() {
+  local owner
+  for owner; do signal STOP "$owner"; done
+  for owner; do wait_until 5 "$owner to be stopped" is_stopped "$owner"; done
+  # The server has answered whatever they had asked.
+  cli PING
+  for owner; do
+    signal KILL "$owner"
+    ends "$owner" 137
+  done
+}
+is_stopped() { grep -q '^State:.T' "/proc/${JOBS[${WAITERS[$1]}]}/status"; }
+
 line_has() { [ "$(cli ZCARD "rlock:{$K}:queue")" = "$1" ]; }
 
 # A number of the server's account of itself: info SECTION NAME.
