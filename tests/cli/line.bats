@@ -384,7 +384,7 @@ leaves_at() {
   begin=$(now_us)
   signal "$1" bob
   ends bob "$2"
-  ((($(now_us) - begin) < 100000))
+  within 100 "$begin" "$(now_us)"
   line_is carol
   [ ! -s "$JOB_OUT" ]
   [ ! -s "$JOB_ERR" ]
@@ -443,7 +443,7 @@ leaves_at() {
   signal CONT bob
   ends bob 75
 
-  ((($(now_us) - begin) < 200000))
+  within 200 "$begin" "$(now_us)"
   line_is carol
 }
 
@@ -580,8 +580,7 @@ leaves_at() {
   for name in a b c; do cli DEL "$K.$name"; done
   for name in a b c; do
     wait_until 5 'the lock to be taken' is_held "$K.$name"
-    taken=$(cli GET "rlock:{$K.$name}:fence" | cut -d' ' -f1)
-    ((taken - $(asked_at "\"DEL\" \"$K.$name\"") <= 300000))
+    within 300 "$(asked_at "\"DEL\" \"$K.$name\"")" "$(taken_at "$K.$name")"
   done
 }
 

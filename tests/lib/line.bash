@@ -3,9 +3,12 @@
 # A file that loads this, after common.bash, runs its tests one after another
 # (BATS_NO_PARALLELIZE_WITHIN_FILE) and begins each with fresh_line.
 
+load ../lib/lag
+
 # Nobody is in line, and the server tells nobody of any key.
 fresh_line() {
   fresh
+  note_lag
   declare -gA WAITERS=()
   cli FLUSHALL
 }
@@ -125,23 +128,16 @@ asked_at() {
   sed -n "/$1/s/^\([0-9]*\)\.\([0-9]*\) .*/\1\2/p" "$MONITOR" | head -n 1
 }
 
-# The wall clock, which is the server's too, in us.
-now_us() { date +%s%6N; }
-
-# When the lock was taken last, in us by the server's clock.
-taken_at() { cli GET "rlock:{$K}:fence" | cut -d' ' -f1; }
+# When a lock was taken last, in us by the server's clock: taken_at [NAME].
+taken_at() { cli GET "rlock:{${1-$K}}:fence" | cut -d' ' -f1; }
 
 # The waiter has the lock at most so many ms after the time (in us, by the
 # server's clock): takes_within MS OWNER TIME.
 takes_within() {
-  local after
   ends "$2" 0
   [ "$(<"$JOB_OUT")" = "$(cli GET "$K")" ]
-  after=$(($(taken_at) - $3))
-  ((0 <= after && after <= $1 * 1000)) || {
-    echo "taken after $after us" >&2
-    return 1
-  }
+  (($(taken_at) >= $3))
+  within "$1" "$3" "$(taken_at)"
 }
 
 # The key is deleted, and the waiter has the lock at most so many ms after:
