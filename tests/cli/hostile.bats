@@ -215,7 +215,7 @@ print(ascii(json.loads(text)["token"]))'
 
 @test "a value with a NUL is not the lock of a run that encloses" {
   printf 'a\0b' | cli -x SET "$K"
-  RLOCK_TOKEN=a run -75 "$RLOCK" acquire -w 100ms "$K"
+  RLOCK_TOKEN=a run -75 "$RLOCK" acquire -w 300ms "$K"
 
   [ "$output" = "rlock: '$K' is held by foreign token a\\x00b, never expires" ]
 }

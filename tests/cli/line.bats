@@ -79,7 +79,7 @@ wakes_by() {
 ms_from_now() { echo $(($(date +%s%3N) + $1)); }
 
 @test "[12] the first in line has the lock at most 60 ms after it expired" {
-  end=$(ms_from_now 700)
+  end=$(ms_from_now 1500)
   cli SET "$K" other
   cli PEXPIREAT "$K" "$end"
   enter_first bob
@@ -97,7 +97,7 @@ ms_from_now() { echo $(($(date +%s%3N) + $1)); }
 @test "[12] a lock that expired is noticed on a server that deletes no key by itself" {
   move_to_own_server --enable-debug-command yes
   cli DEBUG SET-ACTIVE-EXPIRE 0
-  end=$(ms_from_now 700)
+  end=$(ms_from_now 1500)
   cli SET "$K" other
   cli PEXPIREAT "$K" "$end"
   enter_first bob
@@ -145,7 +145,7 @@ wakes_after_extend() {
 
 @test "[14] waiters have the lock in the order in which they came" {
   cli SET "$K" other
-  for owner in bob carol dave erin; do enter "$owner" -t 50ms; done
+  for owner in bob carol dave erin; do enter "$owner" -t 500ms; done
   line_is 'bob carol dave erin'
   start_monitor
   cli DEL "$K"
@@ -384,7 +384,7 @@ leaves_at() {
   begin=$(now_us)
   signal "$1" bob
   ends bob "$2"
-  within 100 "$begin" "$(now_us)"
+  in_time 100 "$begin" "$(now_us)"
   line_is carol
   [ ! -s "$JOB_OUT" ]
   [ ! -s "$JOB_ERR" ]
@@ -443,7 +443,7 @@ leaves_at() {
   signal CONT bob
   ends bob 75
 
-  within 200 "$begin" "$(now_us)"
+  in_time 200 "$begin" "$(now_us)"
   line_is carol
 }
 
@@ -541,10 +541,11 @@ leaves_at() {
   cli SET "$K" other
   enter_first bob
   cli CONFIG RESETSTAT
+  begin=$(now_us)
   for i in {1..200}; do cli -n 5 SET "$K" "$i" >/dev/null; done
 
   # Some in a row are borne, and then four a second.
-  (($(calls eval) <= 60))
+  (($(calls eval) <= 60 + ($(now_us) - begin) / 250000))
   is_held "$K"
   deleted_takes_within 300 bob
 }
@@ -573,14 +574,15 @@ leaves_at() {
   # Some messages in vain are borne; and a rate needs a time.
   sleep 0.5
   cli CONFIG RESETSTAT
+  begin=$(now_us)
   sleep 1.5
-  (($(calls eval) < 3 * 10 * 15 / 10))
+  (($(calls eval) < 3 * 10 * ($(now_us) - begin) / 1000000))
 
   start_monitor
   for name in a b c; do cli DEL "$K.$name"; done
   for name in a b c; do
     wait_until 5 'the lock to be taken' is_held "$K.$name"
-    within 300 "$(asked_at "\"DEL\" \"$K.$name\"")" "$(taken_at "$K.$name")"
+    in_time 300 "$(asked_at "\"DEL\" \"$K.$name\"")" "$(taken_at "$K.$name")"
   done
 }
 

@@ -72,9 +72,10 @@ is_marked() { [[ $(presence_of "$1") == *.5 ]]; }
   wait_until 5 'bob to be marked' is_marked bob
   cli CONFIG RESETSTAT
   # A rate needs a time.
+  begin=$(now_us)
   sleep 1.5
 
-  (($(calls eval) <= 15 * 125 / 100 + 1))
+  (($(calls eval) <= ($(now_us) - begin) / 80000 + 1))
   (($(calls eval) >= 5))
 }
 
@@ -229,8 +230,8 @@ has_lock_when_cut() {
   cli CLIENT KILL TYPE pubsub
   ends bob 75
 
-  took=$(($(now_us) - begin))
-  ((1000000 <= took && took <= 1400000))
+  (($(now_us) - begin >= 1000000))
+  in_time 1400 "$begin" "$(now_us)"
 }
 
 @test "a waiter that cannot connect for a while waits on, and has its old place" {
@@ -476,7 +477,7 @@ is_caching() { (($(calls 'client|caching'))); }
   cli EVAL 'redis.call("PEXPIRE", KEYS[1], 60000)
     local function now() local t = redis.call("TIME") return t[1] * 1000 + t[2] / 1000 end
     local begin = now()
-    while now() < begin + 500 do end' 1 "$K"
+    while now() < begin + 1500 do end' 1 "$K"
   grep -q BUSY "$JOB_ERR"
 
   wait_until 5 'bob to be told of changes again' tells

@@ -185,7 +185,8 @@ fence() { cli GET "rlock:{$K}:fence" | cut -d' ' -f1; }
 }
 
 @test "--retake takes a lock that expired" {
-  "$RLOCK" acquire -f token -t 20ms "$K"
+  "$RLOCK" acquire -f token "$K"
+  cli PEXPIRE "$K" 20
   wait_until 5 'the lock to expire' is_free "$K"
   run -0 "$RLOCK" reacquire --retake -f token --ttl 60s "$K"
 

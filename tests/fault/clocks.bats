@@ -327,7 +327,8 @@ one_fence() {
 @test "[39] the fence grows when the lock expires and the server's clock steps back" {
   local last
   start_shifted_server
-  "$RLOCK" acquire -t 50ms "$K"
+  "$RLOCK" acquire "$K"
+  own_cli apart PEXPIRE "$K" 50
   last=$(own_cli apart GET "rlock:{$K}:fence" | cut -d ' ' -f 1)
   clocks 3600000 0
   wait_until 10 'the lock to expire' \

@@ -43,7 +43,8 @@ grows() {
   cli DEL "$K"
   grows "$(takes --token d)"
   cli RENAME "$K" "$K.old"
-  grows "$(takes --token e -t 20ms)"
+  grows "$(takes --token e)"
+  cli PEXPIRE "$K" 20
   wait_until 5 'the lock to expire' is_free "$K"
   grows "$(takes --token f)"
   "$RLOCK" release --token f "$K"

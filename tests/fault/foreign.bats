@@ -35,7 +35,7 @@ END
 # Each command but run meets the value.
 meets() {
   local command
-  for command in "75 acquire -n" "75 acquire -v -w 50ms" "79 release --token t" \
+  for command in "75 acquire -n" "75 acquire -v -w 300ms" "79 release --token t" \
     "79 release --json --token t" "79 release --force --holder t" \
     "79 extend --token t --by 5s" "79 extend --json --token t --to 5s" \
     "79 reacquire --token t --ttl 5s" \

@@ -68,7 +68,7 @@ gives_up() {
   local begin
   begin=$(now_ms)
   run -69 --separate-stderr "$RLOCK" acquire -q -w 400ms "$K"
-  (($(now_ms) - begin >= 400 && $(now_ms) - begin < 3000))
+  (($(now_ms) - begin >= 390 && $(now_ms) - begin < 5000))
   [ "${#stderr_lines[@]}" = 1 ]
   [[ $stderr == "rlock: '$K': server '$RLOCK_URL' refuses: $1"* ]]
 }

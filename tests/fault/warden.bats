@@ -86,7 +86,7 @@ warden_pid() {
 
   job_ends 79
   all_dead
-  within 100 "${lost_at}000" "$(last_tick)000"
+  in_time 100 "${lost_at}000" "$(last_tick)000"
   # timeout(1) and a nested run pass the signal on, so it may come twice.
   [ "$(grep '^got .* TERM$' ticks | cut -d ' ' -f 4 | sort -u | wc -l)" = 7 ]
   is_free "$K-inner"
@@ -102,7 +102,7 @@ warden_pid() {
   job_ends 79
   all_dead
   (($(last_tick) - lost_at >= 250))
-  within 500 "${lost_at}000" "$(last_tick)000"
+  in_time 500 "${lost_at}000" "$(last_tick)000"
 }
 
 @test "[26] a lock that another has taken stops all of it, and the other's stays" {
@@ -294,7 +294,7 @@ is_still_there() { (($(wall_ms) - $(last_tick) < 500)); }
   kill -KILL "$JOB"
 
   wait_until 10 'the command to be gone' all_dead
-  within 1000 "${killed_at}000" "$(last_tick)000"
+  in_time 1000 "${killed_at}000" "$(last_tick)000"
   wait_until 3 'the lock to expire' is_free "$K"
   wait_until 5 'the warden to be gone' is_gone "$warden"
 }
@@ -329,7 +329,7 @@ is_still_there() { (($(wall_ms) - $(last_tick) < 500)); }
 
   job_ends 79
   all_dead
-  within 1000 "${killed_at}000" "$(last_tick)000"
+  in_time 1000 "${killed_at}000" "$(last_tick)000"
   [ "$(tail -n 1 "$JOB_ERR")" = "rlock: '$K' on '$RLOCK_URL': the warden of the command was killed; the command is killed" ]
   is_free "$K"
 }

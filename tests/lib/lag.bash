@@ -1,6 +1,6 @@
 # lag.bash - times that may not be exceeded, also on a machine that is busy
 #
-# Loaded after common.bash.  A test that measures has note_lag before; within
+# Loaded after common.bash.  A test that measures has note_lag before; in_time
 # says whether it was fast enough.
 
 # From here to the end of the test it is noted how late processes are let run.
@@ -15,9 +15,9 @@ note_lag() {
 # The wall clock, which is the server's too, in us.
 now_us() { date +%s%6N; }
 
-# It took MS at most: within MS BEGIN END, both in us by the wall clock.  What
+# It took MS at most: in_time MS BEGIN END, both in us by the wall clock.  What
 # the machine kept those waiting who had only to wake up is not counted.
-within() {
+in_time() {
   local took=$(($3 - $2)) lag
   lag=$(awk -v begin="$2" -v end="$3" \
     '$1 >= begin && $1 - $2 <= end { sum += $2 } END { print sum + 0 }' "$LAG")

@@ -128,16 +128,16 @@ asked_at() {
   sed -n "/$1/s/^\([0-9]*\)\.\([0-9]*\) .*/\1\2/p" "$MONITOR" | head -n 1
 }
 
-# When a lock was taken last, in us by the server's clock: taken_at [NAME].
-taken_at() { cli GET "rlock:{${1-$K}}:fence" | cut -d' ' -f1; }
+# When a lock was taken last, in us by the server's clock: taken_at NAME.
+taken_at() { cli GET "rlock:{$1}:fence" | cut -d' ' -f1; }
 
 # The waiter has the lock at most so many ms after the time (in us, by the
 # server's clock): takes_within MS OWNER TIME.
 takes_within() {
   ends "$2" 0
   [ "$(<"$JOB_OUT")" = "$(cli GET "$K")" ]
-  (($(taken_at) >= $3))
-  within "$1" "$3" "$(taken_at)"
+  (($(taken_at "$K") >= $3))
+  in_time "$1" "$3" "$(taken_at "$K")"
 }
 
 # The key is deleted, and the waiter has the lock at most so many ms after:

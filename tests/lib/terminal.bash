@@ -28,7 +28,9 @@ for pid in $(cat "/proc/$run/task/"*/children); do
 done
 END
   cat >"$BATS_FILE_TMPDIR/is_stopped" <<'END'
-grep -q '^State:.T' "/proc/$($RUN)/status"
+# Each thread: only then is its shell told.
+set -- "/proc/$($RUN)/task/"*/status
+[ -e "$1" ] && ! grep -L '^State:.T' "$@" | grep -q .
 END
   cat >"$BATS_FILE_TMPDIR/gone" <<'END'
 for pid; do
