@@ -441,36 +441,53 @@ static int finish(struct guard *guard, int status)
 	return status;
 }
 
-/* The command runs; from here on the keeper is needed. */
-static int guard_command(struct guard *guard, int *death)
+/* While the warden starts the command, this side gets ready.  False: the command
+ * does not run, or not any more. */
+static bool begin(struct guard *guard, const char *file, struct error *err)
 {
 	struct warden *warden = &guard->warden;
-	struct error err;
 	pid_t left;
+
+	guard->timer = clock_timer_open(err);
+	guard->keeper = guard->timer < 0 ? NULL
+					 : keeper_start(&guard->session->lock,
+							guard->options->renew,
+							warden->lease_end, err);
+	if (guard->keeper)
+		return warden_await(warden, file, err);
+	left = warden_take_over(warden);
+	if (left)
+		give_up(guard, left, errno);
+	return false;
+}
+
+/* Not even begun: nothing has been, or is, under the lock. */
+static int abandon(struct guard *guard, const struct error *err)
+{
+	keeper_stop(guard->keeper);
+	take_terminal(guard);
+	report_in_haste(false);
+	session_give_back(guard->session);
+	return report_failure(guard->session->lock.name, err);
+}
+
+/* The warden starts the command; the lock is released in any case. */
+static int guard_command(struct guard *guard, const char *file, int *death)
+{
+	struct error err;
 	int status;
 
-	guard->timer = clock_timer_open(&err);
-	guard->keeper = guard->timer < 0
-				? NULL
-				: keeper_start(&guard->session->lock,
-					       guard->options->renew,
-					       warden->lease_end, &err);
-	if (!guard->keeper) {
-		left = warden_take_over(warden);
-		if (left)
-			give_up(guard, left, errno);
-		take_terminal(guard);
-		warden_close(warden);
-		report_failure(guard->session->lock.name, &err);
-		session_give_back(guard->session);
-		return STATUS_SYSTEM;
+	if (!begin(guard, file, &err)) {
+		status = abandon(guard, &err);
+	} else {
+		watch(guard);
+		keeper_stop(guard->keeper);
+		report_in_haste(false);
+		status = finish(guard, child_exit_status(guard->status));
 	}
-	watch(guard);
-	keeper_stop(guard->keeper);
-	close(guard->timer);
-	report_in_haste(false);
-	status = finish(guard, child_exit_status(guard->status));
-	warden_close(warden);
+	warden_close(&guard->warden);
+	if (guard->timer >= 0)
+		close(guard->timer);
 	if (status == STATUS_SIGNAL + SIGINT ||
 	    status == STATUS_SIGNAL + SIGQUIT)
 		*death = child_share_death(guard->status, guard->was_lent);
@@ -527,17 +544,12 @@ static int run_under_lock(struct session *session, struct signals *signals,
 	session->servers.stop_fd = -1; /* signals are for the command now */
 	export_lock(&session->lock);
 	report_in_haste(true);
+	guard.lent = terms.lend;
 	if (!signals_widen(signals, &err) || !still_time(lock, &terms, &err) ||
 	    !warden_start(&guard.warden, argv, signals, &terms, lock->lease_end,
-			  &err)) {
-		if (terms.lend)
-			terminal_take();
-		report_in_haste(false);
-		session_give_back(session);
-		return report_failure(session->lock.name, &err);
-	}
-	guard.lent = terms.lend;
-	return guard_command(&guard, death);
+			  &err))
+		return abandon(&guard, &err);
+	return guard_command(&guard, argv[0], death);
 }
 
 /* Inside a `run` of the same lock, which renews and watches it, there is

@@ -1,11 +1,11 @@
 /* keeper.c - renew the lease from its own thread */
 #include "lock/keeper.h"
 
+#include "base/pipe.h"
 #include "base/trace.h"
 #include "lock/watch.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
@@ -58,10 +58,7 @@ static void report(struct keeper *keeper, enum keeper_news news, bool no_lock,
 	r.text_len = len < sizeof(r.text) ? len : sizeof(r.text) - 1;
 	if (text)
 		memcpy(r.text, text, r.text_len);
-	/* A pipe that is full means that main is stopped; it will look at its
-	 * own clock when it goes on. */
-	while (write(keeper->reports[1], &r, sizeof(r)) < 0 && errno == EINTR)
-		;
+	pipe_put(keeper->reports[1], &r, sizeof(r));
 }
 
 /* The lock is not ours. */
@@ -206,18 +203,6 @@ static void *keep(void *arg)
 	return NULL;
 }
 
-static void close_pipes(struct keeper *keeper)
-{
-	int i;
-
-	for (i = 0; i < 2; i++) {
-		if (keeper->stop[i] >= 0)
-			close(keeper->stop[i]);
-		if (keeper->reports[i] >= 0)
-			close(keeper->reports[i]);
-	}
-}
-
 struct keeper *keeper_start(const struct lock *lock, msec every,
 			    _Atomic(msec) *lease_end, struct error *err)
 {
@@ -228,8 +213,7 @@ struct keeper *keeper_start(const struct lock *lock, msec every,
 		goto out;
 	keeper->stop[0] = keeper->stop[1] = -1;
 	keeper->reports[0] = keeper->reports[1] = -1;
-	if (pipe2(keeper->stop, O_CLOEXEC) ||
-	    pipe2(keeper->reports, O_CLOEXEC | O_NONBLOCK)) {
+	if (!pipe_open(keeper->stop) || !pipe_open(keeper->reports)) {
 		errnum = errno;
 		goto out;
 	}
@@ -245,8 +229,10 @@ struct keeper *keeper_start(const struct lock *lock, msec every,
 		return keeper;
 out:
 	error_errno(err, STATUS_SYSTEM, errnum, "cannot start the keeper");
-	if (keeper)
-		close_pipes(keeper);
+	if (keeper) {
+		pipe_close(keeper->stop);
+		pipe_close(keeper->reports);
+	}
 	free(keeper);
 	return NULL;
 }
@@ -258,8 +244,8 @@ int keeper_fd(const struct keeper *keeper)
 
 bool keeper_next(struct keeper *keeper, struct keeper_report *report)
 {
-	return read(keeper->reports[0], report, sizeof(*report)) ==
-	       (ssize_t)sizeof(*report);
+	return pipe_take(keeper->reports[0], report, sizeof(*report)) ==
+	       PIPE_MESSAGE;
 }
 
 void keeper_stop(struct keeper *keeper)
@@ -269,6 +255,7 @@ void keeper_stop(struct keeper *keeper)
 	close(keeper->stop[1]);
 	keeper->stop[1] = -1;
 	pthread_join(keeper->thread, NULL);
-	close_pipes(keeper);
+	pipe_close(keeper->stop);
+	pipe_close(keeper->reports);
 	free(keeper);
 }

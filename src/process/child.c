@@ -88,6 +88,17 @@ bool child_cannot_execute(const char *file, int errnum, struct error *err)
 			   errnum, "cannot execute '%s'", shown);
 }
 
+void child_reap_others(pid_t keep)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_pid != 0 && info.si_pid != keep) {
+		waitpid(info.si_pid, NULL, WNOHANG);
+		info.si_pid = 0;
+	}
+}
+
 int child_exit_status(int status)
 {
 	if (WIFSIGNALED(status))

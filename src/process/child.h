@@ -30,6 +30,9 @@ bool child_become(char *const argv[], const struct signals *signals,
  * STATUS_CANNOT_EXECUTE. */
 bool child_cannot_execute(const char *file, int errnum, struct error *err);
 
+/* Reaps all dead children, up to this one, which keeps its number. */
+void child_reap_others(pid_t keep);
+
 /* The exit status that stands for a wait status: N, or 128 + signal. */
 int child_exit_status(int status);
 

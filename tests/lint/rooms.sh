@@ -49,14 +49,14 @@ uses '\bopenssl/' $(but 'server/net_tls\.c') |
   rule 'only net_tls.c includes OpenSSL'
 uses '\bpthread_' $(but 'lock/keeper\.c') | rule 'only keeper.c has a thread'
 uses '\b(v?fork|waitpid|waitid|exec[lv]p?e?|posix_spawnp?)\(' \
-  $(but 'process/(child|warden)\.c') |
-  rule 'only child.c and warden.c fork, wait or execute'
+  $(but 'process/(child|warden.*)\.c') |
+  rule 'only child.c and warden*.c fork, wait or execute'
 uses '\b(sigaction|signal|sigprocmask|signalfd)\(' \
   $(but 'process/signals\.c') | rule 'only signals.c handles signals'
 uses '\b(printf|puts|putchar|perror|exit|v?dprintf)\(|\b(stdout|stderr)\b|STD(OUT|ERR)_FILENO' \
   $(but '(main\.c|commands/.*)') |
   rule 'only main.c and commands/ write and exit'
-uses '\b_exit\(' $(but 'process/(child|warden)\.c') |
+uses '\b_exit\(' $(but 'process/(child|warden.*)\.c') |
   rule '_exit is for the child after fork'
 
 # The hand.
