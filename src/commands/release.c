@@ -122,6 +122,23 @@ static int check_holder(const struct session *session)
 	return STATUS_HELD;
 }
 
+/* Who holds it?  A replica that lags is not believed that nobody does: it cannot
+ * release, whoever asks. */
+static enum lock_outcome look_well(struct session *session, struct error *err)
+{
+	struct lock *lock = &session->lock;
+	enum lock_outcome outcome;
+
+	outcome = lock_look(lock, CLOCK_NEVER, &session->holder, NULL, err);
+	if (outcome != LOCK_GONE)
+		return outcome;
+	/* With a token that nobody has. */
+	if (!token_make(&lock->token, "", (long)getpid(), 0, "", err))
+		return LOCK_FAILED;
+	outcome = lock_release(lock, 0, CLOCK_NEVER, &session->holder, err);
+	return outcome == LOCK_OK ? LOCK_GONE : outcome;
+}
+
 /* Removes exactly the holder that was shown, never a newer one. */
 static int release_by_force(struct session *session)
 {
@@ -132,7 +149,7 @@ static int release_by_force(struct session *session)
 	struct error err;
 	int status;
 
-	outcome = lock_look(lock, CLOCK_NEVER, &session->holder, NULL, &err);
+	outcome = look_well(session, &err);
 	if (outcome != LOCK_HELD)
 		return conclude(session, outcome, &err);
 	status = check_holder(session);

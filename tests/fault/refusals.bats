@@ -425,7 +425,8 @@ cli_at() { own_cli "$@"; }
 @test "[24] a replica that lags does not say that the lock is gone" {
   own_server own --replicaof 127.0.0.1 "$(free_port)"
   refused 69 READONLY "release --token t $K" "extend --by 5s --token t $K" \
-    "extend --to 5s --token t $K" "reacquire --ttl 5s --token t $K"
+    "extend --to 5s --token t $K" "reacquire --ttl 5s --token t $K" \
+    "release --force --yes $K" "release --force --holder t $K"
 }
 
 @test "[24] a replica that lags does not say that somebody else has the lock" {
@@ -451,6 +452,7 @@ cli_at() { own_cli "$@"; }
   run -79 "$RLOCK" extend --by 5s --token t "$K"
   run -79 "$RLOCK" release --token t "$K.free"
   run -79 "$RLOCK" extend --by 5s --token t "$K.free"
+  run -79 "$RLOCK" release --force --yes "$K.free"
 
   [ "$(own DBSIZE)" = 1 ]
   [ "$(own GET "$K")" = other ]
