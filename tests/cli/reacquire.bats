@@ -206,7 +206,7 @@ fence() { cli GET "rlock:{$K}:fence" | cut -d' ' -f1; }
 
 @test "--retake of a lock that somebody else has is 79 at once, and leaves it" {
   "$RLOCK" acquire -f token "$K"
-  cli SET "$K" other PX 1000
+  cli SET "$K" other PX 60000
   run -79 --separate-stderr "$RLOCK" reacquire --retake -f token "$K"
 
   [ -z "$output" ]
