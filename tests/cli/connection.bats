@@ -2,6 +2,7 @@
 # shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
+load ../lib/lag
 
 setup_file() {
   # Some tests look at all clients, others measure times.
@@ -12,7 +13,10 @@ setup_file() {
   cli ACL SETUSER alice on '>secret' '~*' '&*' +@all
 }
 teardown_file() { stop_server; }
-setup() { fresh; }
+setup() {
+  fresh
+  note_lag
+}
 teardown() {
   chmod 777 "$BATS_FILE_TMPDIR/s"
   stop_jobs
@@ -27,16 +31,6 @@ at() {
   [ "$(json "$output" server)" = "$2" ]
   run -0 "$RLOCK" release -u "$1" --token "$(cli GET "$K")" "$K"
   is_free "$K"
-}
-
-# The milliseconds since $1.
-since() { echo $(($(now_ms) - $1)); }
-
-within() {
-  (($1 <= $2 && $2 <= $3)) || {
-    echo "$2 is not in $1 to $3" >&2
-    return 1
-  }
 }
 
 # A server that wants a password, and has no other test's keys.
@@ -195,11 +189,11 @@ in_db_3() {
 }
 
 @test "[22] a refused login is not waited out" {
-  begin=$(now_ms)
+  begin=$(now_us)
   run -77 "$RLOCK" acquire -w 10s \
     -u "unix://alice:guess@$BATS_FILE_TMPDIR/s" "$K"
 
-  within 0 "$(since "$begin")" 1000
+  passed 0 1000 "$begin"
 }
 
 # --- where the password comes from ----------------------------------------
@@ -369,10 +363,10 @@ socket.socket(socket.AF_UNIX).bind("dead")'
 }
 
 @test "a server that was never reached is not waited for" {
-  begin=$(now_ms)
+  begin=$(now_us)
   run -69 "$RLOCK" acquire -w 10s -u unix:///nowhere "$K"
 
-  within 0 "$(since "$begin")" 1000
+  passed 0 1000 "$begin"
 }
 
 @test "a server that goes away during a wait is waited for, within the limit" {
@@ -380,7 +374,7 @@ socket.socket(socket.AF_UNIX).bind("dead")'
   export RLOCK_URL=unix://$BATS_TEST_TMPDIR/own
   pid=$JOB
   own_cli own SET "$K" other
-  begin=$(now_ms)
+  begin=$(now_us)
   start_job "$RLOCK" acquire -v -w 700ms "$K"
   # Killed in the middle of an attempt, the server would leave it in doubt.
   wait_until 5 'rlock to have nothing left to ask' eval \
@@ -388,7 +382,7 @@ socket.socket(socket.AF_UNIX).bind("dead")'
   kill -KILL "$pid"
 
   job_ends 69
-  within 650 "$(since "$begin")" 1600
+  passed 650 1600 "$begin"
   run -0 tail -n 1 "$JOB_ERR"
   [ "$output" = "rlock: '$K': cannot connect to '$RLOCK_URL': Connection refused" ]
 }
@@ -423,11 +417,11 @@ stalled_server() {
 @test "[21] a server that stalls is 69 after --timeout" {
   stalled_server
   for command in status 'release --token t' 'extend --by 5s --token t'; do
-    begin=$(now_ms)
+    begin=$(now_us)
     # shellcheck disable=SC2086 # a command and its options
     run -69 --separate-stderr "$RLOCK" $command --timeout 300ms "$K"
 
-    within 290 "$(since "$begin")" 1000
+    passed 290 1000 "$begin"
     [ -z "$output" ]
     [ "$stderr" = "rlock: '$K': no answer in time from '$RLOCK_URL'" ]
   done
@@ -435,10 +429,10 @@ stalled_server() {
 
 @test "[21] an acquisition that a server does not answer is 69 after --timeout" {
   stalled_server
-  begin=$(now_ms)
+  begin=$(now_us)
   run -69 --separate-stderr "$RLOCK" acquire --timeout 300ms -t 60s --token t "$K"
 
-  within 290 "$(since "$begin")" 1000
+  passed 290 1000 "$begin"
   [ -z "$output" ]
 }
 
@@ -453,10 +447,10 @@ stalled_server() {
 
 @test "[21] a server that stalls is 69 never later than -w" {
   stalled_server
-  begin=$(now_ms)
+  begin=$(now_us)
   run -69 --separate-stderr "$RLOCK" acquire -w 400ms -t 60s "$K"
 
-  within 390 "$(since "$begin")" 1100
+  passed 390 1100 "$begin"
   [ -z "$output" ]
 }
 
@@ -465,13 +459,13 @@ stalled_server() {
   export RLOCK_URL=unix://$BATS_TEST_TMPDIR/own
   pid=$JOB
   own_cli own SET "$K" other
-  begin=$(now_ms)
+  begin=$(now_us)
   start_job "$RLOCK" acquire -q -w 700ms "$K"
   wait_until 5 'rlock to wait' eval 'own_cli own CLIENT LIST | grep name=rlock'
   kill -STOP "$pid"
 
   job_ends 69
-  within 690 "$(since "$begin")" 1400
+  passed 690 1400 "$begin"
 }
 
 @test "[32] TERM ends rlock although the server stalls" {
@@ -479,11 +473,11 @@ stalled_server() {
   start_job "$RLOCK" acquire -q --timeout 10s "$K"
   wait_until 5 'rlock to be connected' eval \
     'ls -l /proc/$JOB/fd | grep socket: && grep -q "^State:.S" /proc/$JOB/status'
-  begin=$(now_ms)
+  begin=$(now_us)
   kill -TERM "$JOB"
 
   job_ends 143
-  within 0 "$(since "$begin")" 1500
+  passed 0 1500 "$begin"
 }
 
 # --- rights ---------------------------------------------------------------

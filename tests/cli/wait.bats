@@ -23,14 +23,6 @@ start_waiter() {
   wait_until 5 'rlock to wait' waits_at_server
 }
 
-# So many ms have passed since BEGIN (in us): passed LEAST MOST BEGIN.
-passed() {
-  local end
-  end=$(now_us)
-  (($1 * 1000 <= end - $3))
-  in_time "$2" "$3" "$end"
-}
-
 # --- how long -------------------------------------------------------------
 
 @test "[3] -n makes one attempt: 75 at once, naming the holder" {

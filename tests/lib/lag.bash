@@ -26,3 +26,12 @@ in_time() {
     return 1
   }
 }
+
+# So many ms have passed since BEGIN, in us, and not many more than MOST, as
+# above: passed LEAST MOST BEGIN.
+passed() {
+  local end
+  end=$(now_us)
+  (($1 * 1000 <= end - $3))
+  in_time "$2" "$3" "$end"
+}
