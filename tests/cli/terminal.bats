@@ -1,7 +1,7 @@
 # terminal.bats - run at a terminal: keys, job control, and who reads
 #
 # Each test sits down at an interactive shell, bash and dash in turn; see
-# tests/lib/pty.py for what it can do there.
+# tests/lib/terminal.bash and tests/lib/pty.py for what it can do there.
 
 load ../lib/common
 load ../lib/terminal
@@ -41,7 +41,6 @@ setup() {
 
 @test "[33] Ctrl-C reaches the command once and ends a loop typed at the shell" {
   in_each_shell <<'END'
-    expect ready>
     type while :; do $RLOCK run $K $INTERRUPTIBLE; done
     expect working
     key C
@@ -59,7 +58,6 @@ END
   echo "while :; do $RLOCK run $K $INTERRUPTIBLE; done" >bash.sh
   cp bash.sh dash.sh
   in_each_shell <<'END'
-    expect ready>
     type bash ./bash.sh
     expect working
     key C
@@ -77,7 +75,6 @@ END
 
 @test "[33] a command that survives Ctrl-C ends as it likes, and the loop goes on" {
   in_each_shell <<'END'
-    expect ready>
     type for i in 1 2; do $RLOCK run $K sh -c 'trap "exit 5" INT; echo working; read -r x'; echo "status $?"; done
     expect working
     key C
@@ -92,13 +89,10 @@ END
 @test "[32] [33] Ctrl-C while run waits for a held lock ends it with 130 and leaves nothing" {
   in_each_shell <<'END'
     do $ASK SET $K somebody
-    expect ready>
     type $RLOCK run $K touch started
     until $ASK CLIENT LIST | grep ' name=rlock '
     key C
-    expect ready>
-    type echo "status $?"
-    expect status 130
+    exits 130
     until ! $ASK CLIENT LIST | grep ' name=rlock '
     do [ ! -e started ]
     do [ "$($ASK GET $K)" = somebody ]
@@ -111,49 +105,39 @@ END
 
 @test "[33] the command reads from the terminal" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K sh -c 'echo working; read -r x; echo "got $x"'
     expect working
-    type a line
-    expect got a line
+    gets a line
     expect ready>
 END
 }
 
 @test "[33] the command reads from the terminal while its output goes into a pipe" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K sh -c 'echo working; read -r x; echo "got $x"' | cat
     expect working
-    type a line
-    expect got a line
+    gets a line
     expect ready>
 END
 }
 
 @test "[33] a command in the background that reads can be brought to the front" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K sh -c 'read -r x; echo "got $x"; exit 6' &
     until $RUN_IS_STOPPED
     type fg
-    type a line
-    expect got a line
-    expect ready>
-    type echo "status $?"
-    expect status 6
+    gets a line
+    exits 6
 END
 }
 
 @test "[33] a command in the background that sets the terminal can be brought to the front" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K sh -c 'stty -echo; echo working; read -r x; echo "got $x"' &
     until $RUN_IS_STOPPED
     type fg
     expect working
-    type a line
-    expect got a line
+    gets a line
     expect ready>
 END
 }
@@ -166,39 +150,32 @@ read -r x
 echo "got $x"
 END
   in_each_shell <<'END'
-    expect ready>
     type dash ./script true
     expect status 0
-    type one
-    expect got one
+    gets one
     expect ready>
     type bash ./script 'kill -KILL $$'
     expect status 137
-    type two
-    expect got two
+    gets two
     expect ready>
     type bash ./script 'exec ./missing'
     expect status 127
-    type three
-    expect got three
+    gets three
     expect ready>
     type dash ./script "$RLOCK release"
     expect status 79
-    type four
-    expect got four
+    gets four
     expect ready>
 END
 }
 
 @test "[33] after a command that cannot be executed the shell has its terminal" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K ./missing
     expect cannot execute './missing'
     expect ready>
     type sh -c 'read -r x; echo "got $x"'
-    type a line
-    expect got a line
+    gets a line
 END
 }
 
@@ -206,43 +183,30 @@ END
 
 @test "[33] Ctrl-Z stops the command and run, and fg renews the lock and goes on" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run -t 90s $K sh -c 'echo $$ >pid; echo working; read -r x; echo "got $x"; exit 6'
     expect working
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     do $RUN_IS_STOPPED
     do grep '^State:.T' /proc/$(cat pid)/status
     # The next renewal by the clock is due only after half a minute.
     do $ASK PEXPIRE $K 20000
     type fg
     until [ $($ASK PTTL $K) -gt 60000 ]
-    type a line
-    expect got a line
-    expect ready>
-    type echo "status $?"
-    expect status 6
+    gets a line
+    exits 6
 END
 }
 
 @test "[33] Ctrl-Z and fg work more than once" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K sh -c 'echo working; read -r x; echo "got $x"; read -r x; echo "got $x"'
     expect working
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     type fg
-    type one
-    expect got one
-    key Z
-    expect Stopped
-    expect ready>
+    gets one
+    suspend
     type fg
-    type two
-    expect got two
+    gets two
     expect ready>
 END
 }
@@ -255,15 +219,11 @@ read -r x
 echo "read $x"
 END
   in_each_shell <<'END'
-    expect ready>
     type dash ./script
     expect working
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     type fg
-    type one
-    expect got one
+    gets one
     expect status 6
     type two
     expect read two
@@ -273,36 +233,26 @@ END
 
 @test "[33] a lock that was lost while the command was stopped ends it at fg" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run -k 100ms $K sh -c 'trap "" TERM; echo working; read -r x; touch went_on'
     expect working
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     do $ASK DEL $K
     type fg
     expect was lost: it expired, or was deleted; the command is stopped
-    expect ready>
-    type echo "status $?"
-    expect status 79
+    exits 79
     do [ ! -e went_on ]
 END
 }
 
 @test "[33] a lock that another took while the command was stopped stays the other's" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K sh -c 'echo working; read -r x; touch went_on'
     expect working
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     do $ASK SET $K somebody
     type fg
     expect was lost: it is held by foreign token somebody; the command is stopped
-    expect ready>
-    type echo "status $?"
-    expect status 79
+    exits 79
     do [ ! -e went_on ]
     do [ "$($ASK GETDEL $K)" = somebody ]
 END
@@ -312,7 +262,6 @@ END
 
 @test "[33] a command whose stdin is a pipe reads the terminal all the same" {
   in_each_shell <<'END'
-    expect ready>
     type echo hi | $RLOCK run $K sh -c 'read -r x; read -r y </dev/tty; echo "got $x and $y"'; echo "status $?"
     until $ASK EXISTS $K
     type from the keyboard

@@ -67,20 +67,14 @@ teardown() {
   own_server mine
   export SERVER_PID=$JOB MINE=unix://$BATS_TEST_TMPDIR/mine
   in_each_shell <<'END'
-    do rm -f went_on
-    expect ready>
     type $RLOCK run -u $MINE -t 10s --timeout 300ms $K sh -c 'echo working; read -r x; touch went_on'
     expect working
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     do kill -STOP $SERVER_PID
     type fg
     expect was lost:
     expect the command is stopped
-    expect ready>
-    type echo "status $?"
-    expect status 79
+    exits 79
     do [ ! -e went_on ]
     do kill -CONT $SERVER_PID
 END
@@ -88,14 +82,10 @@ END
 
 @test "[33] a command that stays stopped is left alone, and does no harm when the lease is over" {
   in_each_shell <<'END'
-    do rm -f ticks pid went_on
-    expect ready>
     type $RLOCK run -t 1s -k 200ms $K sh -c 'setsid $TICK & echo $$ >pid; echo working; read -r x; touch went_on'
     expect working
     until $TICKS_ON
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     # The terminal does not stop what is in another session; the warden does,
     # but not before it must.
     do $TICKS_ON
@@ -106,9 +96,7 @@ END
     do grep '^State:.T' /proc/$(cat pid)/status
     type fg
     expect was lost: it is held by foreign token somebody; the command is stopped
-    expect ready>
-    type echo "status $?"
-    expect status 79
+    exits 79
     do [ ! -e went_on ]
     do $GONE $(cat pid)
     do $GONE $(cat ticker)
@@ -119,14 +107,10 @@ END
 
 @test "[33] who continues the command by hand after the lease ends it" {
   in_each_shell <<'END'
-    do rm -f ticks pid went_on
-    expect ready>
     type $RLOCK run -t 1s -k 200ms $K sh -c 'setsid $TICK & echo $$ >pid; echo working; read -r x; touch went_on'
     expect working
     until $TICKS_ON
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     do $RUN >run
     until $ASK SET $K somebody NX | grep OK
     do ! $TICKS_ON
@@ -136,9 +120,7 @@ END
     do grep '^State:.T' /proc/$(cat run)/status
     type fg
     expect the command is stopped
-    expect ready>
-    type echo "status $?"
-    expect status 79
+    exits 79
     do [ ! -e went_on ]
     do [ "$($ASK GETDEL $K)" = somebody ]
 END
@@ -146,14 +128,10 @@ END
 
 @test "[33] what was frozen at the end of the lease goes on when the lock is still ours" {
   in_each_shell <<'END'
-    do rm -f ticks
-    expect ready>
     type $RLOCK run -t 1s -k 200ms $K sh -c 'setsid $TICK & echo working; read -r x; echo "got $x"; kill $(cat ticker); exit 6'
     expect working
     until $TICKS_ON
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     # What run does not know, but will find.
     do $ASK PEXPIRE $K 60000
     until ! $TICKS_ON
@@ -161,24 +139,17 @@ END
     until $TICKS_ON
     # Renewed, for the second that was agreed on.
     do [ $($ASK PTTL $K) -le 1000 ]
-    type a line
-    expect got a line
-    expect ready>
-    type echo "status $?"
-    expect status 6
+    gets a line
+    exits 6
 END
 }
 
 @test "[33] processes that hand on to new ones are frozen as well" {
   in_each_shell <<'END'
-    do rm -f ticks
-    expect ready>
     type $RLOCK run -t 1s -k 300ms $K sh -c 'setsid $RELAY & echo working; read -r x; touch went_on'
     expect working
     until $TICKS_ON
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     until $ASK SET $K somebody NX | grep OK
     do ! $TICKS_ON
     type fg
@@ -191,23 +162,19 @@ END
 
 @test "[33] a command that stops itself as top does gives the shell its prompt" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K sh -c 'echo working; kill -STOP $$; read -r x; echo "got $x"'
     expect working
     expect Stopped
     expect ready>
     do $RUN_IS_STOPPED
     type fg
-    type a line
-    expect got a line
+    gets a line
     expect ready>
 END
 }
 
 @test "[33] a command in the background that somebody stops keeps its lock" {
   in_each_shell <<'END'
-    do rm -f pid went_on
-    expect ready>
     type $RLOCK run -t 3s $K sh -c 'echo $$ >pid; kill -STOP $$; touch went_on' & echo start''ed
     expect started
     until grep '^State:.T' /proc/$(cat pid)/status
@@ -224,56 +191,41 @@ END
 
 @test "[33] bg lets the command go on in the background, and fg brings it back" {
   in_each_shell <<'END'
-    do rm -f go went_on; mkfifo go
-    expect ready>
+    do mkfifo go
     type $RLOCK run $K sh -c 'echo working; read -r x <go; touch went_on; read -r x; echo "got $x"; exit 6'
     expect working
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     type bg
     do echo >go
     until [ -e went_on ]
     # In the background it must not read.
     until $RUN_IS_STOPPED
     type fg
-    type a line
-    expect got a line
-    expect ready>
-    type echo "status $?"
-    expect status 6
+    gets a line
+    exits 6
 END
 }
 
 @test "[33] fg right behind bg gives the terminal to the command when it reads" {
   in_each_shell <<'END'
-    do rm -f go; mkfifo go
-    expect ready>
+    do mkfifo go
     type $RLOCK run $K sh -c 'echo working; read -r x <go; read -r x; echo "got $x"; exit 6'
     expect working
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     type bg
     until ! $RUN_IS_STOPPED
     type fg
     do echo >go
-    type a line
-    expect got a line
-    expect ready>
-    type echo "status $?"
-    expect status 6
+    gets a line
+    exits 6
 END
 }
 
 @test "[33] kill %1 of a stopped job ends it" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K sh -c 'echo working; read -r x; touch started'
     expect working
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     do $RUN >run
     type kill %1; kill -CONT %1
     until $GONE $(cat run)
@@ -289,8 +241,7 @@ END
     echo working; read -r x; echo "got $x"; read -r x; exit 6' <<'END'
     expect working
     key Z
-    type one
-    expect got one
+    gets one
     type two
     ended 6
 END
@@ -302,8 +253,7 @@ END
 
 @test "[33] a pager behind run can be used and quit while the command runs" {
   in_each_shell <<'END'
-    do rm -f end; mkfifo end
-    expect ready>
+    do mkfifo end
     type $RLOCK run $K sh -c 'seq 500; read -r x <end' | less
     expect 20
     press \s
@@ -314,14 +264,12 @@ END
     do echo >end
     expect ready>
     type sh -c 'read -r x; echo "got $x"'
-    type a line
-    expect got a line
+    gets a line
 END
 }
 
 @test "[33] a command that still writes when its pager quits ends as it would alone" {
   in_each_shell <<'END'
-    expect ready>
     type { $RLOCK run $K sh -c 'yes; echo "yes $?" >&2'; echo "run $?" >&2; } | less
     expect y
     press q
@@ -333,13 +281,10 @@ END
 
 @test "[33] Ctrl-Z stops the command and the pager behind it, and fg continues both" {
   in_each_shell <<'END'
-    do rm -f end; mkfifo end
-    expect ready>
+    do mkfifo end
     type $RLOCK run $K sh -c 'seq 500; read -r x <end' | less
     expect 20
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     until $RUN_IS_STOPPED
     type fg
     press \s
@@ -365,14 +310,11 @@ print("goes on", flush=True)
 sys.stdin.read()
 END
   in_each_shell <<'END'
-    do rm -f end; mkfifo end
-    expect ready>
+    do mkfifo end
     type $RLOCK run $K sh -c 'read -r x <end' | $PYTHON ./beside
     expect working
     until $ASK EXISTS $K | grep 1
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     until $RUN_IS_STOPPED
     type fg
     expect goes on
@@ -386,7 +328,6 @@ END
 
 @test "[33] head in the background gets its line at fg" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K head -n 1 &
     until $RUN_IS_STOPPED
     type fg
@@ -398,8 +339,6 @@ END
 
 @test "[33] an editor works under the lock, and leaves the terminal as it was" {
   in_each_shell <<'END'
-    do rm -f file before after
-    expect ready>
     type stty -g >before
     expect ready>
     type $RLOCK run $K -- busybox vi file
@@ -409,15 +348,11 @@ END
     expect some text
     press \e
     expect - file
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     type fg
     expect some text
     press :wq\n
-    expect ready>
-    type echo "status $?"
-    expect status 0
+    exits 0
     do [ "$(cat file)" = "some text" ]
     type stty -g >after; echo "stty $?"
     expect stty 0
@@ -427,20 +362,17 @@ END
 
 @test "[33] a shell under the lock does job control of its own" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run -t 2s $K -- env PS1='inside> ' bash --norc --noprofile --noediting -i
     expect inside>
     type sh -c 'echo working; read -r x; echo "got $x"; read -r x; echo "got $x"'
     expect working
-    type one
-    expect got one
+    gets one
     key Z
     expect Stopped
     expect inside>
     do ! $RUN_IS_STOPPED
     type fg
-    type two
-    expect got two
+    gets two
     expect inside>
     type sh -c 'echo working; read -r x'
     expect working
@@ -455,9 +387,7 @@ END
     expect still here
     expect inside>
     type exit 6
-    expect ready>
-    type echo "status $?"
-    expect status 6
+    exits 6
 END
 }
 
@@ -480,7 +410,6 @@ END
 
 @test "[33] after kill -9 of run the shell has its terminal" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K sh -c 'echo $$ >pid; echo working; read -r x'
     expect working
     do kill -KILL $($RUN)
@@ -488,8 +417,7 @@ END
     # What is typed earlier may still go to it.
     until $GONE $(cat pid)
     type sh -c 'read -r x; echo "got $x"'
-    type a line
-    expect got a line
+    gets a line
     do $ASK DEL $K
 END
 }
@@ -497,14 +425,12 @@ END
 @test "[33] after kill -9 of run the script around it can read from the terminal" {
   a_script
   in_each_shell <<'END'
-    expect ready>
     type bash ./script killed sh -c 'echo $$ >pid; trap "" TERM HUP; echo working; read -r x'
     expect working
     do kill -KILL $($RUN)
     expect status 137
     until $GONE $(cat pid)
-    type a line
-    expect got a line
+    gets a line
     expect ready>
     do $ASK DEL $K
     type dash ./script killed sh -c 'echo $$ >pid; trap "" TERM HUP; echo working; read -r x'
@@ -512,8 +438,7 @@ END
     do kill -KILL $($RUN)
     expect status 137
     until $GONE $(cat pid)
-    type a line
-    expect got a line
+    gets a line
     expect ready>
     do $ASK DEL $K
 END
@@ -521,7 +446,6 @@ END
 
 @test "[33] after kill -9 of run around a shell with jobs the shell above goes on" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K env PS1='inside> ' bash --norc --noprofile --noediting -i
     expect inside>
     type echo $$ >inner
@@ -540,7 +464,6 @@ END
 @test "[33] after kill -9 of run around a shell with jobs the script can read" {
   a_script
   in_each_shell <<'END'
-    expect ready>
     type bash ./script killed env PS1='inside> ' bash --norc --noprofile --noediting -i
     expect inside>
     type sh -c 'echo $$ >pid; echo working; read -r x'
@@ -548,8 +471,7 @@ END
     do kill -KILL $($RUN)
     expect status 137
     until $GONE $(cat pid)
-    type a line
-    expect got a line
+    gets a line
     expect ready>
     do $ASK DEL $K
 END
@@ -558,15 +480,13 @@ END
 @test "[33] after kill -9 of the warden the script around run can read" {
   a_script
   in_each_shell <<'END'
-    expect ready>
     type bash ./script alive sh -c 'echo $$ >pid; echo working; read -r x'
     expect working
     do kill -KILL $($WARDEN)
     expect the warden of the command was killed; the command is killed
     expect status 79
     do $GONE $(cat pid)
-    type a line
-    expect got a line
+    gets a line
     expect ready>
     type $RLOCK run $K sh -c 'echo $$ >pid; echo working; read -r x'
     expect working
@@ -574,14 +494,12 @@ END
     expect the warden of the command was killed; the command is killed
     expect ready>
     type sh -c 'read -r x; echo "got $x"'
-    type a line
-    expect got a line
+    gets a line
 END
 }
 
 @test "[33] after kill -9 of run and warden the shell has its terminal" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K sh -c 'echo $$ >pid; echo working; read -r x'
     expect working
     # Stopped, the warden does not see the end of run, unless the kernel, which
@@ -590,25 +508,20 @@ END
     expect ready>
     until $GONE $(cat pid)
     type sh -c 'read -r x; echo "got $x"'
-    type a line
-    expect got a line
+    gets a line
     do $ASK DEL $K
 END
 }
 
 @test "[33] after kill -9 of a run that was stopped with its command both are gone" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K sh -c 'echo $$ >pid; echo working; read -r x; touch started'
     expect working
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     do kill -KILL $($RUN)
     until $GONE $(cat pid)
     type sh -c 'read -r x; echo "got $x"'
-    type a line
-    expect got a line
+    gets a line
     do [ ! -e started ]
     do $ASK DEL $K
 END
@@ -618,7 +531,6 @@ END
 
 @test "[33] when the terminal hangs up the command gets HUP, and the lock is released" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K sh -c 'trap "echo HUP >log; exit 5" HUP; echo working; while :; do read -r x || sleep 0.02; done'
     expect working
     hang up
@@ -631,12 +543,9 @@ END
 
 @test "[33] when the terminal hangs up a command that is stopped ends, and the lock is released" {
   in_each_shell <<'END'
-    expect ready>
     type $RLOCK run $K sh -c 'echo $$ >pid; echo working; read -r x'
     expect working
-    key Z
-    expect Stopped
-    expect ready>
+    suspend
     hang up
     until [ $($ASK EXISTS $K) = 0 ]
     do $GONE $(cat pid)

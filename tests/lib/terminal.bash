@@ -10,6 +10,12 @@
 #                      of its warden
 #   $RUN_IS_STOPPED    is run stopped?
 #   $GONE PID...       have all of these ended, reaped or not?
+#
+# Steps besides pty.py's, which they are made of:
+#
+#   suspend            stops the job in front with Ctrl-Z; the shell prompts
+#   gets TEXT          types TEXT, and who reads it says that it got it
+#   exits N            the job is over, and its exit status is N
 
 : "${PYTHON:=/usr/bin/python3}"
 
@@ -51,19 +57,30 @@ sit_down() {
 # Runs a program at a terminal: at_terminal PROGRAM... <STEPS
 at_terminal() {
   # A python3 that is a shell script (pyenv's) loses PS1 on the way.
-  "$PYTHON" "$BATS_TEST_DIRNAME/../lib/pty.py" env PS1="$PS1" TERM=vt100 "$@"
+  spell_out |
+    "$PYTHON" "$BATS_TEST_DIRNAME/../lib/pty.py" env PS1="$PS1" TERM=vt100 "$@"
 }
 
-# Does the same in bash and in dash: in_each_shell <STEPS.  What the steps left
-# in "log" in bash is in "bash.log" then; other files are gone before dash.
+# Puts the steps that are made of others in pty.py's words.
+spell_out() {
+  sed -E '
+    s/^ *suspend$/key Z\nexpect Stopped\nexpect ready>/
+    s/^ *gets (.*)/type \1\nexpect got \1/
+    s/^ *exits (.*)/expect ready>\ntype echo "status $?"\nexpect status \1/'
+}
+
+# Does the same in bash and in dash, from the first prompt on: in_each_shell
+# <STEPS.  What the steps left in "log" in bash is in "bash.log" then; all else
+# that they left is gone before dash.
 in_each_shell() {
-  local steps
-  steps=$(cat)
-  rm -f log started
+  local steps file before=(*)
+  steps="expect ready>"$'\n'$(cat)
   at_terminal bash --norc --noprofile --noediting -i <<<"$steps" || return
   is_free "$K" || return
   [ ! -e log ] || cp log bash.log || return
-  rm -f log started
+  for file in *; do
+    [[ " ${before[*]} bash.log " == *" $file "* ]] || rm -f -- "$file" || return
+  done
   at_terminal dash -i <<<"$steps" || return
   is_free "$K"
 }
