@@ -8,9 +8,6 @@ setup_file() {
   export BATS_NO_PARALLELIZE_WITHIN_FILE=true
   start_server
 }
-teardown_file() { stop_server; }
-setup() { fresh; }
-teardown() { stop_jobs; }
 
 # The Nth field of a token, counted from 1: field TOKEN N.
 field() { cut -d: -f"$2" <<<"$1"; }

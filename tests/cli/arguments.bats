@@ -4,11 +4,6 @@
 
 load ../lib/common
 
-setup_file() { start_server; }
-teardown_file() { stop_server; }
-setup() { fresh; }
-teardown() { stop_jobs; }
-
 TRY="(try 'rlock acquire --help')"
 NO_DURATION='is no duration (500ms, 1.5s, 10m, 2h, 1d)'
 

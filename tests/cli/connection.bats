@@ -12,7 +12,6 @@ setup_file() {
   start_server --port "$PORT" --bind 127.0.0.1 -::1
   cli ACL SETUSER alice on '>secret' '~*' '&*' +@all
 }
-teardown_file() { stop_server; }
 setup() {
   fresh
   note_lag
@@ -574,7 +573,7 @@ denied() {
   port=$(free_port)
   own_server own --port "$port" --maxclients 1
   # Who has the one place, until the end.
-  start_job "${PYTHON:=/usr/bin/python3}" -c '
+  start_job "$PYTHON" -c '
 import socket, sys, time
 s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 s.sendall(b"PING\r\n")

@@ -14,15 +14,11 @@ setup_file() {
     autoload -Uz compinit && compinit -u -d $ZSH_DUMP'
 }
 
-teardown_file() { stop_server; }
-
 setup() {
   fresh
   PAGE=$TOP/man/rlock.1
   COMMANDS=(acquire release extend reacquire status run)
 }
-
-teardown() { stop_jobs; }
 
 # --- what each of them says -------------------------------------------------
 

@@ -2,11 +2,6 @@
 
 load ../lib/common
 
-setup_file() { start_server; }
-teardown_file() { stop_server; }
-setup() { fresh; }
-teardown() { stop_jobs; }
-
 @test "[4] 0: acquire prints its token on stdout, and nothing else" {
   run -0 --separate-stderr "$RLOCK" acquire "$K"
 

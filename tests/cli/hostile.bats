@@ -3,11 +3,6 @@
 
 load ../lib/common
 
-setup_file() { start_server; }
-teardown_file() { stop_server; }
-setup() { fresh; }
-teardown() { stop_jobs; }
-
 NONCE=0123456789abcdef0123456789abcdef
 
 # COUNT bytes of TEXT.

@@ -4,15 +4,6 @@
 load ../lib/common
 load ../lib/line
 
-setup_file() {
-  # Times are measured, and what the server tells is looked at as a whole.
-  export BATS_NO_PARALLELIZE_WITHIN_FILE=true
-  start_server
-}
-teardown_file() { stop_server; }
-setup() { fresh_line; }
-teardown() { stop_jobs; }
-
 # --- woken ----------------------------------------------------------------
 
 # The first in line has the lock within 50 ms of what matches PATTERN, which the

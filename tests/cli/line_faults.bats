@@ -19,9 +19,6 @@ setup_file() {
   cli ACL SETUSER no-publish "${all[@]}" -publish
   cli ACL SETUSER no-pubsub "${all[@]}" '-pubsub|numsub'
 }
-teardown_file() { stop_server; }
-setup() { fresh_line; }
-teardown() { stop_jobs; }
 
 # The file's server, as this user.
 as() { echo "unix://$1:secret@$BATS_FILE_TMPDIR/s"; }

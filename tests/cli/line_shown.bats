@@ -4,15 +4,6 @@
 load ../lib/common
 load ../lib/line
 
-setup_file() {
-  # Some tests ask for all locks.
-  export BATS_NO_PARALLELIZE_WITHIN_FILE=true
-  start_server
-}
-teardown_file() { stop_server; }
-setup() { fresh_line; }
-teardown() { stop_jobs; }
-
 NONCE=0123456789abcdef0123456789abcdef
 
 # alice has the lock.

@@ -4,11 +4,6 @@
 # shellcheck disable=SC2016,SC2154
 load ../lib/common
 
-setup_file() { start_server; }
-teardown_file() { stop_server; }
-setup() { fresh; }
-teardown() { stop_jobs; }
-
 # The status that a job of ours ended with, in $status.
 ended_with() {
   status=0

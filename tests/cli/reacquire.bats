@@ -3,11 +3,6 @@
 
 load ../lib/common
 
-setup_file() { start_server; }
-teardown_file() { stop_server; }
-setup() { fresh; }
-teardown() { stop_jobs; }
-
 # The lock has between LEAST and MOST ms left: has_left LEAST MOST.
 has_left() {
   local left

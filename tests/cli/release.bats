@@ -3,11 +3,6 @@
 
 load ../lib/common
 
-setup_file() { start_server; }
-teardown_file() { stop_server; }
-setup() { fresh; }
-teardown() { stop_jobs; }
-
 # --- one's own ------------------------------------------------------------
 
 @test "release frees the lock and says nothing" {

@@ -5,13 +5,6 @@
 
 load ../lib/common
 
-: "${PYTHON:=/usr/bin/python3}"
-: "${CLI:=$(command -v redis-cli || command -v valkey-cli)}"
-
-setup_file() { start_server; }
-teardown_file() { stop_server; }
-setup() { fresh; }
-
 teardown() {
   kill -CONT "$(server_pid)"
   stop_jobs

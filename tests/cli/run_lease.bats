@@ -6,8 +6,6 @@
 load ../lib/common
 load ../lib/lag
 
-: "${PYTHON:=/usr/bin/python3}"
-
 setup_file() {
   start_server
 
@@ -43,7 +41,6 @@ while not os.path.exists("end"):
 END
 }
 
-teardown_file() { stop_server; }
 setup() {
   fresh
   note_lag

@@ -6,9 +6,6 @@
 
 load ../lib/common
 
-: "${PYTHON:=/usr/bin/python3}"
-: "${CLI:=$(command -v redis-cli || command -v valkey-cli)}"
-
 # A shell starts its background jobs with INT and QUIT ignored.
 PLAIN=(env --default-signal)
 
@@ -53,10 +50,6 @@ else:
     print("exit", os.WEXITSTATUS(status))
 END
 }
-
-teardown_file() { stop_server; }
-setup() { fresh; }
-teardown() { stop_jobs; }
 
 ending() { "$PYTHON" "$BATS_FILE_TMPDIR/ending" "$@"; }
 count() { "$PYTHON" "$BATS_FILE_TMPDIR/count"; }

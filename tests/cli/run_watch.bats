@@ -5,8 +5,6 @@
 load ../lib/common
 load ../lib/line
 
-: "${PYTHON:=/usr/bin/python3}"
-
 setup_file() {
   # Times are measured, and what the server tells is looked at as a whole.
   export BATS_NO_PARALLELIZE_WITHIN_FILE=true
@@ -27,8 +25,6 @@ while not os.path.exists("end"):
         break
 END
 }
-teardown_file() { stop_server; }
-setup() { fresh_line; }
 teardown() {
   touch end
   stop_jobs

@@ -4,14 +4,12 @@
 load ../lib/common
 
 setup_file() { start_server --databases 200; }
-teardown_file() { stop_server; }
 setup() {
   fresh
   # Whoever asks for all locks must not see those of other tests.
   DB=$BATS_TEST_NUMBER
   RLOCK_URL+="?db=$DB"
 }
-teardown() { stop_jobs; }
 
 # A client of this test's db.
 db() { cli -n "$DB" "$@"; }

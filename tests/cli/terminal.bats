@@ -30,13 +30,6 @@ END
   export INTERRUPTIBLE="$PYTHON $BATS_FILE_TMPDIR/interruptible"
 }
 
-teardown_file() { stop_server; }
-
-setup() {
-  fresh
-  sit_down
-}
-
 # --- Ctrl-C ----------------------------------------------------------------
 
 @test "[33] Ctrl-C reaches the command once and ends a loop typed at the shell" {

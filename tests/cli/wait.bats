@@ -9,12 +9,10 @@ setup_file() {
   export BATS_NO_PARALLELIZE_WITHIN_FILE=true
   start_server
 }
-teardown_file() { stop_server; }
 setup() {
   fresh
   note_lag
 }
-teardown() { stop_jobs; }
 
 # Starts `rlock acquire OPTION... $K` in the background; it waits when this
 # returns.

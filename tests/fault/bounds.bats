@@ -4,16 +4,14 @@
 load ../lib/common
 
 setup() {
-  cd "$BATS_TEST_TMPDIR" || return
-  unset "${!RLOCK_@}" REDISCLI_AUTH
-  export RLOCK RLOCK_URL="unix://$PWD/liar"
+  fresh
+  export RLOCK_URL=unix://$PWD/liar
 }
-teardown() { stop_jobs; }
 
 # A server that says the same to whoever asks for the first time, whatever it
 # is, and nothing more: the bytes that the Python expression stands for.
 liar() {
-  start_job "${PYTHON:=/usr/bin/python3}" -c '
+  start_job "$PYTHON" -c '
 import os, socket, sys
 text = eval("(" + sys.argv[1] + ")")
 server = socket.socket(socket.AF_UNIX)

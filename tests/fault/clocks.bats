@@ -10,9 +10,6 @@ load ../lib/syscalls
 
 DAY=86400000
 
-setup_file() { start_server; }
-teardown_file() { stop_server; }
-
 setup() {
   fresh
   export CLOCKS=$BATS_TEST_TMPDIR/clocks

@@ -2,17 +2,11 @@
 
 load ../lib/common
 
-: "${PYTHON:=/usr/bin/python3}"
-: "${CLI:=$(command -v redis-cli || command -v valkey-cli)}"
-
 setup_file() {
   # FLUSHALL takes the keys of all tests.
   export BATS_NO_PARALLELIZE_WITHIN_FILE=true
   start_server
 }
-teardown_file() { stop_server; }
-setup() { fresh; }
-teardown() { stop_jobs; }
 
 # The fence of an acquisition in JSON, which has to succeed: takes OPTION...
 takes() {

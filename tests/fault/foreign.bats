@@ -3,14 +3,6 @@
 
 load ../lib/common
 
-: "${PYTHON:=/usr/bin/python3}"
-: "${CLI:=$(command -v redis-cli || command -v valkey-cli)}"
-
-setup_file() { start_server; }
-teardown_file() { stop_server; }
-setup() { fresh; }
-teardown() { stop_jobs; }
-
 # Values that would act on a terminal: a foreign token, and one of rlock's whose
 # owner and message do.
 hostile_values() {

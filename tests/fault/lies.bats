@@ -5,9 +5,6 @@
 load ../lib/common
 load ../lib/liar
 
-setup_file() { start_server; }
-teardown_file() { stop_server; }
-
 setup() {
   fresh
   start_liar

@@ -13,8 +13,6 @@ teardown_file() {
   stop_server
   kill -KILL "$(<"$BATS_FILE_TMPDIR/cluster.pid")"
 }
-setup() { fresh; }
-teardown() { stop_jobs; }
 
 # Starts a cluster of one node at $BATS_FILE_TMPDIR/c.
 start_cluster() {
@@ -49,8 +47,6 @@ while True:
 answers_as_cluster() { [ "$(node PING 2>&1)" = PONG ]; }
 node() { cli -s "$BATS_FILE_TMPDIR/c" "$@"; }
 slot() { node CLUSTER KEYSLOT "$1"; }
-
-: "${PYTHON:=/usr/bin/python3}"
 
 # --- byte for byte --------------------------------------------------------
 

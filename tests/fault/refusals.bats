@@ -5,9 +5,6 @@
 load ../lib/common
 load ../lib/liar
 
-setup_file() { start_server; }
-teardown_file() { stop_server; }
-
 setup() {
   fresh
   export RLOCK_URL=unix://$BATS_TEST_TMPDIR/own
@@ -245,7 +242,7 @@ find_replica() {
 # A server whose one place is taken, until leave_place.
 start_full() {
   own_server own --maxclients 1
-  start_job "${PYTHON:=/usr/bin/python3}" -c '
+  start_job "$PYTHON" -c '
 import os, socket, sys, time
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])

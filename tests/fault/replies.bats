@@ -4,9 +4,6 @@
 
 load ../lib/common
 
-setup_file() { start_server; }
-teardown_file() { stop_server; }
-
 setup() {
   fresh
   start_proxy
@@ -372,7 +369,7 @@ stopped_in_time() {
 start_holes() {
   local port
   port=$(free_port)
-  start_job "${PYTHON:=/usr/bin/python3}" -c '
+  start_job "$PYTHON" -c '
 import socket, sys, time
 kept = []
 for family, address in ((socket.AF_INET, ("127.0.0.1", int(sys.argv[1]))),

@@ -7,12 +7,10 @@ setup_file() {
   start_server
   cli ACL SETUSER alice on '>hunter2' '~*' +@all
 }
-teardown_file() { stop_server; }
 setup() {
   fresh
   URL_AS_ALICE=unix://alice:hunter2@$BATS_FILE_TMPDIR/s
 }
-teardown() { stop_jobs; }
 
 ends_by_term() {
   kill -TERM "$JOB"

@@ -3,8 +3,6 @@
 
 load ../lib/common
 
-setup_file() { start_server; }
-teardown_file() { stop_server; }
 setup() {
   fresh
   cli SET "$K.held" other

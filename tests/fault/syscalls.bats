@@ -6,10 +6,7 @@
 load ../lib/common
 load ../lib/syscalls
 
-setup_file() { start_server; }
-teardown_file() { stop_server; }
 setup() { fresh; no_leaks; }
-teardown() { stop_jobs; }
 
 # --- the way to the server -------------------------------------------------
 

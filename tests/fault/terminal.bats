@@ -8,8 +8,6 @@
 load ../lib/common
 load ../lib/terminal
 
-export PYTHON
-
 setup_file() {
   start_server
   set_up_terminal
@@ -47,13 +45,6 @@ END
   export TICK="$PYTHON $BATS_FILE_TMPDIR/tick"
   export RELAY="$PYTHON $BATS_FILE_TMPDIR/relay"
   export TICKS_ON="sh $BATS_FILE_TMPDIR/ticks_on"
-}
-
-teardown_file() { stop_server; }
-
-setup() {
-  fresh
-  sit_down
 }
 
 teardown() {

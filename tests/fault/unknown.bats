@@ -4,15 +4,6 @@
 load ../lib/common
 load ../lib/line
 
-setup_file() {
-  # Times are measured, and what the server tells is looked at as a whole.
-  export BATS_NO_PARALLELIZE_WITHIN_FILE=true
-  start_server
-}
-teardown_file() { stop_server; }
-setup() { fresh_line; }
-teardown() { stop_jobs; }
-
 is_marked() { [[ $(presence_of "$1") == *.5 ]]; }
 
 # On a server without the command bob, who waits, is told nothing and says so;

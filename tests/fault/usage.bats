@@ -3,14 +3,11 @@
 
 load ../lib/common
 
-: "${CLI:=$(command -v redis-cli || command -v valkey-cli)}"
-
 setup_file() {
   # Connections are counted.
   export BATS_NO_PARALLELIZE_WITHIN_FILE=true
   start_server
 }
-teardown_file() { stop_server; }
 setup() {
   fresh
   # A key whose expiry every accepted option would change.

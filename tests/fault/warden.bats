@@ -9,16 +9,12 @@
 load ../lib/common
 load ../lib/lag
 
-: "${CLI:=$(command -v redis-cli || command -v valkey-cli)}"
-
 setup_file() {
   start_server
   export GROVE=$BATS_TEST_DIRNAME/../lib/grove.sh
   export TICK="${BUILD_TESTS:=$(dirname "$RLOCK")/tests}/tick"
   export WEDGE="$BUILD_TESTS/wedge"
 }
-
-teardown_file() { stop_server; }
 
 setup() {
   fresh

@@ -8,7 +8,6 @@
 load ../lib/common
 
 setup_file() {
-  export PYTHON=${PYTHON:-/usr/bin/python3}
   "$PYTHON" -c 'import redis' || {
     echo "$PYTHON has no redis: install python3-redis" >&2
     return 1
@@ -19,9 +18,6 @@ setup_file() {
   fi
   start_server
 }
-teardown_file() { stop_server; }
-setup() { fresh; }
-teardown() { stop_jobs; }
 
 # py LIBRARY NAME STEP...: a lock of Python's; see locks.py
 py() {

@@ -2,11 +2,6 @@
 
 load ../lib/common
 
-setup_file() { start_server; }
-teardown_file() { stop_server; }
-setup() { fresh; }
-teardown() { stop_jobs; }
-
 # Values that other libraries, and people, write.
 others() {
   OTHERS=(

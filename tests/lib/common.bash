@@ -1,9 +1,11 @@
 # common.bash - what every bats file loads: a server of its own, waits, keys
 #
-# setup_file:  start_server [OPTION...]     a redis-server or valkey-server on a
+# What a file does around its tests, unless it has functions of its own for it:
+#
+# setup_file:    start_server [OPTION...]   a redis-server or valkey-server on a
 #                                           Unix socket in $BATS_FILE_TMPDIR
-# setup:       fresh                        $K, a key of this test's own
-# teardown:    stop_jobs
+# setup:         fresh                      $K, a key of this test's own
+# teardown:      stop_jobs
 # teardown_file: stop_server
 #
 # The program under test is $RLOCK; $RLOCK_URL points at the file's server.
@@ -12,7 +14,9 @@ bats_require_minimum_version 1.5.0
 
 : "${RLOCK:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)/build/rlock}"
 : "${SERVER:=$(command -v redis-server || command -v valkey-server)}"
-export RLOCK SERVER
+: "${CLI:=$(command -v redis-cli || command -v valkey-cli)}"
+: "${PYTHON:=/usr/bin/python3}"
+export RLOCK SERVER PYTHON
 
 # What the tests write with \u is UTF-8 wherever they run.
 export LC_ALL=C.UTF-8
@@ -37,11 +41,11 @@ wait_until() {
 
 # A client of the file's server.
 cli() {
-  "${CLI:=$(command -v redis-cli || command -v valkey-cli)}" \
-    -s "$BATS_FILE_TMPDIR/s" "$@"
+  "$CLI" -s "$BATS_FILE_TMPDIR/s" "$@"
 }
 
 # Starts a server at $BATS_FILE_TMPDIR/s; further options are the server's.
+# shellcheck disable=SC2120 # some files have options
 start_server() {
   # Closing 3 keeps bats from waiting for the server.
   "$SERVER" --port 0 --unixsocket "$BATS_FILE_TMPDIR/s" --save '' \
@@ -111,7 +115,7 @@ now_ms() {
 
 # The value of a member of the JSON object in $1, as Python prints it.
 json() {
-  "${PYTHON:=/usr/bin/python3}" -c \
+  "$PYTHON" -c \
     'import json,sys; print(json.loads(sys.argv[1])[sys.argv[2]])' "$1" "$2"
 }
 
@@ -155,7 +159,7 @@ waits_at_server() { cli CLIENT LIST | grep -q 'name=rlock '; }
 
 # A TCP port that nobody listens on.
 free_port() {
-  "${PYTHON:=/usr/bin/python3}" -c '
+  "$PYTHON" -c '
 import socket
 s = socket.socket()
 s.bind(("127.0.0.1", 0))
@@ -165,7 +169,7 @@ print(s.getsockname()[1])'
 # Runs a command on a terminal of its own, types TEXT, and passes on what the
 # terminal showed and the exit status: on_terminal TEXT COMMAND...
 on_terminal() {
-  "${PYTHON:=/usr/bin/python3}" -c '
+  "$PYTHON" -c '
 import os, pty, sys
 pid, fd = pty.fork()
 if pid == 0:
@@ -193,7 +197,7 @@ sys.exit(os.waitstatus_to_exitcode(status))' "$@"
 start_proxy() {
   local at=$BATS_TEST_TMPDIR/proxy
   mkfifo "$at.control" "$at.answer"
-  "${PYTHON:=/usr/bin/python3}" "$BATS_TEST_DIRNAME/../lib/proxy.py" "$at" \
+  "$PYTHON" "$BATS_TEST_DIRNAME/../lib/proxy.py" "$at" \
     "${1-$BATS_FILE_TMPDIR/s}" "$at.control" "$at.answer" 3>&- &
   JOBS+=("$!")
   disown "$!"
@@ -220,3 +224,9 @@ proxy() {
   *) echo "$answer" ;;
   esac
 }
+
+# shellcheck disable=SC2119 # there are none
+setup_file() { start_server; }
+setup() { fresh; }
+teardown() { stop_jobs; }
+teardown_file() { stop_server; }

@@ -2,8 +2,6 @@
 #
 # To be loaded after common.bash.
 
-: "${PYTHON:=/usr/bin/python3}"
-
 # What a sanitizer keeps of freed memory is not rlock's.
 export ASAN_OPTIONS=quarantine_size_mb=1:${ASAN_OPTIONS-}
 

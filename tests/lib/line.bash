@@ -1,7 +1,14 @@
 # line.bash - what the files about the line share: waiters, places, times
 #
-# A file that loads this, after common.bash, runs its tests one after another
-# (BATS_NO_PARALLELIZE_WITHIN_FILE) and begins each with fresh_line.
+# A file that loads this, after common.bash, runs its tests one after another and
+# begins each with fresh_line.
+
+# Times are measured, and what the server tells is looked at as a whole.
+setup_file() {
+  export BATS_NO_PARALLELIZE_WITHIN_FILE=true
+  start_server
+}
+setup() { fresh_line; }
 
 load ../lib/lag
 

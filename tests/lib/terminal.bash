@@ -1,7 +1,7 @@
 # terminal.bash - shells at a terminal, for the tests that sit down at one
 #
 # setup_file:  start_server, set_up_terminal
-# setup:       fresh, sit_down
+# setup:       fresh, sit_down, unless a file has its own
 #
 # Elsewhere, which is where pty.py's "do" and "until" run their commands:
 #
@@ -17,12 +17,9 @@
 #   gets TEXT          types TEXT, and who reads it says that it got it
 #   exits N            the job is over, and its exit status is N
 
-: "${PYTHON:=/usr/bin/python3}"
-
 set_up_terminal() {
   cat >"$BATS_FILE_TMPDIR/ask" <<END
-exec ${CLI:=$(command -v redis-cli || command -v valkey-cli)} \
-  -s $BATS_FILE_TMPDIR/s "\$@"
+exec $CLI -s $BATS_FILE_TMPDIR/s "\$@"
 END
   cat >"$BATS_FILE_TMPDIR/run" <<'END'
 $ASK GET "$K" | cut -d : -f 3
@@ -52,6 +49,11 @@ END
 
 sit_down() {
   export K PS1='ready> ' ENV='' HISTFILE=''
+}
+
+setup() {
+  fresh
+  sit_down
 }
 
 # Runs a program at a terminal: at_terminal PROGRAM... <STEPS

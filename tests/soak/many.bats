@@ -8,9 +8,6 @@ setup_file() {
   start_server
   export RUNS=${RUNS:-1000} PAIRS=${PAIRS:-20000}
 }
-teardown_file() { stop_server; }
-setup() { fresh; }
-teardown() { stop_jobs; }
 
 # Keys other than fences, and keys that never expire.
 left_behind() {

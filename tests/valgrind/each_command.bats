@@ -4,8 +4,6 @@
 
 load ../lib/common
 
-: "${CLI:=$(command -v redis-cli || command -v valkey-cli)}"
-
 setup_file() {
   start_server
   export RLOCK_PROGRAM=$RLOCK
@@ -20,12 +18,10 @@ exec valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=all \
 END
   chmod +x "$RLOCK"
 }
-teardown_file() { stop_server; }
 setup() {
   fresh
   rm -f "$BATS_FILE_TMPDIR"/valgrind.*
 }
-teardown() { stop_jobs; }
 
 # What valgrind found in the processes of this test; inherited descriptors are
 # not ours.
