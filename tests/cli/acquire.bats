@@ -12,14 +12,6 @@ setup_file() {
 # The Nth field of a token, counted from 1: field TOKEN N.
 field() { cut -d: -f"$2" <<<"$1"; }
 
-# The fence that the server keeps for a lock.
-fence() { cli GET "rlock:{$1}:fence" | cut -d' ' -f1; }
-
-# COUNT bytes of TEXT.
-bytes() { head -c "$1" < <(yes "$2" | tr -d '\n'); }
-
-wall_ms() { date +%s%3N; }
-
 # --- the token ------------------------------------------------------------
 
 @test "[4] acquire prints rlock1:OWNER:PID:TTL:SINCE:MESSAGE:NONCE and a newline, nothing else" {

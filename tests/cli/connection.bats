@@ -481,50 +481,25 @@ stalled_server() {
 
 # --- rights ---------------------------------------------------------------
 
-# denied USER TEXT: 77, saying so, and nothing is left.
+# A user who may do everything but for these rules is refused the lock: one line
+# says so, and nothing is left.  denied RULE...
 denied() {
+  cli ACL SETUSER "$K" on '>secret' '&*' +@all "$@"
   run -77 --separate-stderr "$RLOCK" acquire \
-    -u "unix://$1:secret@$BATS_FILE_TMPDIR/s" "$K"
+    -u "unix://$K:secret@$BATS_FILE_TMPDIR/s" "$K"
   [ -z "$output" ]
   [[ $stderr == "rlock: '$K': server '$RLOCK_URL' refuses: "*" (the user lacks a right)" ]]
   [ "${#stderr_lines[@]}" = 1 ]
   is_free "$K"
 }
 
-@test "[22] a user who may not EVAL is refused: 77" {
-  cli ACL SETUSER noeval on '>secret' '~*' '&*' +@all -eval
-  denied noeval
-}
-
-@test "[22] a user who may not touch the key is refused: 77" {
-  cli ACL SETUSER nokey on '>secret' '~other:*' '~rlock:*' '&*' +@all
-  denied nokey
-}
-
-@test "[22] a user who may not touch the helper key is refused: 77" {
-  cli ACL SETUSER nohelper on '>secret' '~k*' '&*' +@all
-  denied nohelper
-}
-
-@test "[22] a user who may not SET in the script is refused: 77" {
-  cli ACL SETUSER noset on '>secret' '~*' '&*' +@all -set
-  denied noset
-}
-
-@test "[22] a user who may not GET in the script is refused: 77" {
-  cli ACL SETUSER noget on '>secret' '~*' '&*' +@all -get
-  denied noget
-}
-
-@test "[23] a user who may not release is refused the lock: 77" {
-  cli ACL SETUSER nodel on '>secret' '~*' '&*' +@all -del -unlink
-  denied nodel
-}
-
-@test "[23] a user who may not renew is refused the lock: 77" {
-  cli ACL SETUSER norenew on '>secret' '~*' '&*' +@all -pexpire
-  denied norenew
-}
+@test "[22] a user who may not EVAL is refused: 77" { denied '~*' -eval; }
+@test "[22] a user who may not touch the key is refused: 77" { denied '~other:*' '~rlock:*'; }
+@test "[22] a user who may not touch the helper key is refused: 77" { denied '~k*'; }
+@test "[22] a user who may not SET in the script is refused: 77" { denied '~*' -set; }
+@test "[22] a user who may not GET in the script is refused: 77" { denied '~*' -get; }
+@test "[23] a user who may not release is refused the lock: 77" { denied '~*' -del -unlink; }
+@test "[23] a user who may not renew is refused the lock: 77" { denied '~*' -pexpire; }
 
 @test "a user who may not set a client's name does without" {
   cli ACL SETUSER noname on '>secret' '~*' '&*' +@all -client

@@ -3,16 +3,6 @@
 
 load ../lib/common
 
-# The lock has between LEAST and MOST ms left: has_left LEAST MOST.
-has_left() {
-  local left
-  left=$(cli PTTL "$K")
-  ((left >= $1 && left <= $2)) || {
-    echo "$left ms are left" >&2
-    return 1
-  }
-}
-
 @test "extend --by adds to what is left, and says nothing" {
   "$RLOCK" acquire --token t -t 10s "$K"
   run -0 "$RLOCK" extend --token t --by 10s "$K"
@@ -198,7 +188,7 @@ refuses() {
   "$RLOCK" acquire --token t "$K"
   run -0 --separate-stderr "$RLOCK" extend --json --token t --to 30s "$K"
 
-  fence=$(cli GET "rlock:{$K}:fence" | cut -d' ' -f1)
+  fence=$(fence)
   [ "$output" = "{\"name\":\"$K\",\"fence\":$fence,\"expires_in_ms\":30000}" ]
 }
 

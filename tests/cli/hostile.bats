@@ -5,9 +5,6 @@ load ../lib/common
 
 NONCE=0123456789abcdef0123456789abcdef
 
-# COUNT bytes of TEXT.
-bytes() { head -c "$1" < <(yes "$2" | tr -d '\n'); }
-
 # --- names ----------------------------------------------------------------
 
 # takes NAME: acquire, status and release know the lock as the key NAME, byte

@@ -3,18 +3,6 @@
 
 load ../lib/common
 
-# The lock has between LEAST and MOST ms left: has_left LEAST MOST.
-has_left() {
-  local left
-  left=$(cli PTTL "$K")
-  ((left >= $1 && left <= $2)) || {
-    echo "$left ms are left" >&2
-    return 1
-  }
-}
-
-fence() { cli GET "rlock:{$K}:fence" | cut -d' ' -f1; }
-
 @test "reacquire sets the TTL back to the one in the token, and says nothing" {
   "$RLOCK" acquire -f token -t 60s "$K"
   cli PEXPIRE "$K" 5000

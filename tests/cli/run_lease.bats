@@ -63,17 +63,16 @@ start_ticking() {
 
 pids() { sed -n 's/^ready [0-9]* //p' ticks; }
 told() { [ "$(grep -c "^$1 " ticks)" = "${2-1}" ]; }
-wall_ms() { date +%s%3N; }
 
 # When the first of the two got SIG, and when the last of them lived.
 time_of() { sed -n "s/^$1 \([0-9]*\) .*/\1/p" ticks | head -n 1; }
 last_tick() { sed -n 's/^tick \([0-9]*\) .*/\1/p' ticks | sort -n | tail -n 1; }
 
-# No process that ticked is left; a dead one may wait for its parent's wait(2).
+# No process that ticked is left.
 all_dead() {
   local pid
   while read -r pid; do
-    ! grep -s '^State:' "/proc/$pid/status" | grep -qv Z || return 1
+    is_dead "$pid" || return 1
   done < <(pids)
 }
 

@@ -27,7 +27,6 @@ connect_anew() {
 }
 
 lives_longer() { (($(cli PTTL "$K") > $1)); }
-fence() { cli GET "rlock:{$K}:fence" | cut -d' ' -f1; }
 
 # --- lost: asked again ----------------------------------------------------------
 

@@ -106,12 +106,34 @@ is_free() { [ "$(cli EXISTS "$1")" = 0 ]; }
 is_held() { [ "$(cli EXISTS "$1")" = 1 ]; }
 is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
+# Has the process ended, whether its parent has waited for it or not?
+is_dead() { ! grep -s '^State:' "/proc/$1/status" | grep -qv Z; }
+
+# The fence that the server keeps for a lock, $K if none is named.
+fence() { cli GET "rlock:{${1-$K}}:fence" | cut -d ' ' -f 1; }
+
+# $K has between LEAST and MOST ms left: has_left LEAST MOST.
+has_left() {
+  local left
+  left=$(cli PTTL "$K")
+  ((left >= $1 && left <= $2)) || {
+    echo "$left ms are left" >&2
+    return 1
+  }
+}
+
 # Milliseconds on a clock that only goes forward.
 now_ms() {
   local up
   read -r up _ </proc/uptime
   echo $((10#${up/./} * 10))
 }
+
+# Milliseconds since 1970.
+wall_ms() { date +%s%3N; }
+
+# So many bytes of TEXT, again and again: bytes COUNT TEXT.
+bytes() { head -c "$1" < <(yes "$2" | tr -d '\n'); }
 
 # The value of a member of the JSON object in $1, as Python prints it.
 json() {
@@ -197,13 +219,20 @@ sys.exit(os.waitstatus_to_exitcode(status))' "$@"
 start_proxy() {
   local at=$BATS_TEST_TMPDIR/proxy
   mkfifo "$at.control" "$at.answer"
-  "$PYTHON" "$BATS_TEST_DIRNAME/../lib/proxy.py" "$at" \
-    "${1-$BATS_FILE_TMPDIR/s}" "$at.control" "$at.answer" 3>&- &
-  JOBS+=("$!")
-  disown "$!"
-  wait_until 10 'the proxy to listen' [ -S "$at" ]
+  start_between proxy "${1-$BATS_FILE_TMPDIR/s}" "$at.control" "$at.answer"
   # shellcheck disable=SC2034 # the tests use it
   PROXY_URL=unix://$at
+}
+
+# Starts lib/NAME.py, which listens at $BATS_TEST_TMPDIR/NAME: start_between NAME
+# SERVER ARG...
+start_between() {
+  local at=$BATS_TEST_TMPDIR/$1
+  "$PYTHON" -B "$BATS_TEST_DIRNAME/../lib/$1.py" "$at" "${@:2}" 3>&- &
+  JOBS+=("$!")
+  # The shell need not report how it was ended.
+  disown "$!"
+  wait_until 10 "the $1 to listen" [ -S "$at" ]
 }
 
 # Prints what the proxy answers, unless it is "ok".

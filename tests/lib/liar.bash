@@ -11,11 +11,7 @@ export ASAN_OPTIONS=quarantine_size_mb=1:${ASAN_OPTIONS-}
 start_liar() {
   local at=$BATS_TEST_TMPDIR/liar
   : >"$at.plan"
-  "$PYTHON" -B "$BATS_TEST_DIRNAME/../lib/liar.py" "$at" \
-    "${1-$BATS_FILE_TMPDIR/s}" "$at.plan" "$at.log" 3>&- &
-  JOBS+=("$!")
-  disown "$!"
-  wait_until 10 'the liar to listen' [ -S "$at" ]
+  start_between liar "${1-$BATS_FILE_TMPDIR/s}" "$at.plan" "$at.log"
   # shellcheck disable=SC2034 # the tests use it
   LIAR_URL=unix://$at
 }

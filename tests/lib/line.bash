@@ -3,14 +3,14 @@
 # A file that loads this, after common.bash, runs its tests one after another and
 # begins each with fresh_line.
 
+load ../lib/lag
+
 # Times are measured, and what the server tells is looked at as a whole.
 setup_file() {
   export BATS_NO_PARALLELIZE_WITHIN_FILE=true
   start_server
 }
 setup() { fresh_line; }
-
-load ../lib/lag
 
 # Nobody is in line, and the server tells nobody of any key.
 fresh_line() {

@@ -66,9 +66,6 @@ struck_rlock() {
     END { exit !struck }' trace
 }
 
-# A process that nobody has reaped yet is dead all the same.
-is_dead() { ! grep -s '^State:' "/proc/$1/status" | grep -qv Z; }
-
 # Status 0: it is done.
 is_done() {
   case $1 in
