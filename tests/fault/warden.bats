@@ -42,17 +42,24 @@ start_grove() {
 }
 
 grown() { [ "$(grep -c ^ready ticks)" = 7 ]; }
-wall_ms() { date +%s%3N; }
 last_tick() { sed -n 's/^tick \([0-9]*\) .*/\1/p' ticks | sort -n | tail -n 1; }
 pids() { sed -n 's/^ready [0-9]* \([0-9]*\) .*/\1/p' ticks; }
 pid_of() { sed -n "s/^ready [0-9]* \([0-9]*\) $1\$/\1/p" ticks; }
 
-# None that ticked is left; a dead one may wait for its parent's wait(2).
+# None that ticked is left.
 all_dead() {
   local pid
   for pid in $(pids); do
-    ! grep -s '^State:' "/proc/$pid/status" | grep -qv Z || return 1
+    is_dead "$pid" || return 1
   done
+}
+
+# Nobody renews, and all of it is dead before the key expires: dies_before EXPIRY
+dies_before() {
+  wait_until 10 'the lock to expire' is_free "$K"
+  all_dead
+  echo "last tick $(last_tick), expiry $1"
+  (($(last_tick) < $1))
 }
 
 # When the key could become another's: wall clock, as the server has it.
@@ -224,10 +231,7 @@ is_still_there() { (($(wall_ms) - $(last_tick) < 500)); }
   local end
   end=$(expiry)
 
-  wait_until 10 'the lock to expire' is_free "$K"
-  all_dead
-  echo "last tick $(last_tick), expiry $end"
-  (($(last_tick) < end))
+  dies_before "$end"
   cli SET "$K" somebody PX 60000
 
   kill -CONT "$JOB"
@@ -243,9 +247,7 @@ is_still_there() { (($(wall_ms) - $(last_tick) < 500)); }
   local end
   end=$(expiry)
 
-  wait_until 10 'the lock to expire' is_free "$K"
-  all_dead
-  (($(last_tick) < end))
+  dies_before "$end"
 
   kill -CONT "$JOB"
   job_ends 79
@@ -259,9 +261,7 @@ is_still_there() { (($(wall_ms) - $(last_tick) < 500)); }
   local end
   end=$(expiry)
 
-  wait_until 10 'the lock to expire' is_free "$K"
-  all_dead
-  (($(last_tick) < end))
+  dies_before "$end"
 
   kill -USR2 "$JOB"
   job_ends 79
