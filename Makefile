@@ -39,6 +39,7 @@ sources := src/main.c $(foreach room,$(rooms),$(wildcard src/$(room)/*.c))
 headers := $(foreach room,$(rooms),$(wildcard src/$(room)/*.h))
 scripts := $(wildcard src/lock/scripts/*.lua)
 objects := $(sources:src/%.c=$(BUILD)/%.o)
+parts := $(filter-out $(BUILD)/main.o,$(objects))
 unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,\
 	$(wildcard tests/unit/*.c))
 
@@ -69,11 +70,23 @@ $(BUILD)/.gitignore:
 	@mkdir -p $(@D)
 	@echo '*' > $@
 
-$(BUILD)/unit/%: tests/unit/%.c $(filter-out $(BUILD)/main.o,$(objects))
+# A program made of rlock's parts, with these flags besides.
+define program_of_parts
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -Itests/unit $(CPPFLAGS) $(ALL_LDFLAGS) -o $@ \
+	$(Q)$(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(ALL_LDFLAGS) $(1) -o $@ \
 		$(filter %.c %.o,$^) $(LDLIBS)
+endef
+
+# One that stands alone, without a sanitizer, whatever rlock has.
+define program_alone
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 $(1) -o $@ $<
+endef
+
+$(BUILD)/unit/%: tests/unit/%.c $(parts)
+	$(call program_of_parts,-Itests/unit)
 
 -include $(objects:.o=.d) $(unit_tests:=.d) $(BUILD)/soak/pairs.d
 
@@ -105,15 +118,11 @@ check-unit: $(unit_tests)
 
 # Programs that tests run.
 $(BUILD)/tests/%: tests/lib/%.c
-	@mkdir -p $(@D)
-	$(call say,CC,$@)
-	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -o $@ $<
+	$(call program_alone)
 
-# What they preload, without a sanitizer, whatever the program has.
+# What they preload.
 $(BUILD)/tests/%.so: tests/lib/%.c
-	@mkdir -p $(@D)
-	$(call say,CC,$@)
-	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -fPIC -shared -o $@ $<
+	$(call program_alone,-fPIC -shared)
 
 preloaded := $(BUILD)/tests/clocks.so
 test_programs := $(preloaded) $(filter-out $(preloaded:.so=),\
@@ -163,15 +172,10 @@ check-soak: $(soak_parts)
 		tests/lib/tap.sh run soak tests/soak/many.bats tests/soak/soak.py
 
 $(BUILD)/soak/section: tests/soak/section.c
-	@mkdir -p $(@D)
-	$(call say,CC,$@)
-	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -o $@ $<
+	$(call program_alone)
 
-$(BUILD)/soak/pairs: tests/soak/pairs.c $(filter-out $(BUILD)/main.o,$(objects))
-	@mkdir -p $(@D)
-	$(call say,CC,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -Itests/unit $(CPPFLAGS) $(ALL_LDFLAGS) -o $@ \
-		$(filter %.c %.o,$^) $(LDLIBS)
+$(BUILD)/soak/pairs: tests/soak/pairs.c $(parts)
+	$(call program_of_parts,-Itests/unit)
 
 # The unit tests, and each command once, under valgrind.
 .PHONY: check-valgrind
@@ -215,13 +219,12 @@ fuzz-all: $(TARGET:%=$(BUILD)/fuzz/%)
 	@tests/fuzz/run.sh $(FUZZ_SECONDS) $(TARGET)
 
 # The server and the clock are wire.c's, and so is a file that is opened.
+FUZZ_FLAGS := -fsanitize=fuzzer \
+	-Wl,--wrap=clock_now,--wrap=clock_wall,--wrap=fopen
+
 $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/wire.c \
-		$(filter-out $(BUILD)/main.o $(BUILD)/server/net.o,$(objects))
-	@mkdir -p $(@D)
-	$(call say,CC,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -Itests/fuzz $(CPPFLAGS) $(ALL_LDFLAGS) \
-		-fsanitize=fuzzer -Wl,--wrap=clock_now,--wrap=clock_wall,--wrap=fopen \
-		-o $@ $(filter %.c %.o,$^) $(LDLIBS)
+		$(filter-out $(BUILD)/server/net.o,$(parts))
+	$(call program_of_parts,-Itests/fuzz $(FUZZ_FLAGS))
 
 -include $(wildcard $(BUILD)/fuzz/*.d)
 
@@ -231,9 +234,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/wire.c \
 # and writes to $(BUILD)/bench.  bench/bench.py has the other settings.
 
 $(BUILD)/bench/%: bench/%.c
-	@mkdir -p $(@D)
-	$(call say,CC,$@)
-	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -o $@ $<
+	$(call program_alone)
 
 .PHONY: bench
 bench: $(program) $(BUILD)/bench/alternate $(BUILD)/bench/bare
