@@ -2,6 +2,7 @@
 # shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
+load ../lib/terminal
 
 # --- one's own ------------------------------------------------------------
 
@@ -375,30 +376,15 @@ refuses() {
 }
 
 @test "--force evicts the holder it showed, never a newer one" {
-  # The lock changes hands while the question stands.
   cli SET "$K" old
-  run -79 /usr/bin/python3 - "$K" <<'EOF'
-import os, pty, subprocess, sys
-pid, fd = pty.fork()
-if pid == 0:
-    os.execvp(os.environ["RLOCK"],
-              ["rlock", "release", "--force", sys.argv[1]])
-shown = b""
-while b"will do: " not in shown:
-    shown += os.read(fd, 4096)
-url = os.environ["RLOCK_URL"]
-subprocess.check_call(["redis-cli", "-s", url[len("unix://"):],
-                       "SET", sys.argv[1], "new"], stdout=2)
-os.write(fd, b"yes\n")
-while True:
-    try:
-        shown += os.read(fd, 4096)
-    except OSError:
-        break
-status = os.waitpid(pid, 0)[1]
-assert b"not held with this token, but by foreign token new" in shown, shown
-sys.exit(os.waitstatus_to_exitcode(status))
-EOF
+  at_terminal "$RLOCK" release --force "$K" <<'END'
+    expect will do:
+    # The lock changes hands while the question stands.
+    do $ASK SET $K new
+    type yes
+    expect not held with this token, but by foreign token new
+    ended 79
+END
   [ "$(cli GET "$K")" = new ]
 }
 

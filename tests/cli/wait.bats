@@ -3,6 +3,7 @@
 
 load ../lib/common
 load ../lib/lag
+load ../lib/terminal
 
 setup_file() {
   # waits_at_server looks at all clients, and times are measured.
@@ -285,26 +286,13 @@ EOF
 
 @test "a loop in a shell ends when Ctrl-C ends a wait in it" {
   cli SET "$K" other
-  run -0 /usr/bin/python3 - "$K" <<'EOF'
-import os, pty, signal, sys, time
-loop = 'for i in 1 2 3; do "$RLOCK" acquire -v "$1"; echo "next $i"; done'
-pid, fd = pty.fork()
-if pid == 0:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # whatever runs the tests
-    os.execvp("bash", ["bash", "-c", loop, "bash", sys.argv[1]])
-shown = b""
-while b"connected" not in shown:
-    shown += os.read(fd, 4096)
-os.write(fd, b"\3")
-while True:
-    try:
-        shown += os.read(fd, 4096)
-    except OSError:
-        break
-status = os.waitpid(pid, 0)[1]
-assert os.waitstatus_to_exitcode(status) == -signal.SIGINT, status
-assert b"next" not in shown, shown
-EOF
+  at_terminal bash -c '
+    for i in 1 2 3; do "$RLOCK" acquire -v "$1"; echo "next $i"; done' bash "$K" <<'END'
+    expect connected
+    key C
+    ended -2
+    times 0 next
+END
 }
 
 @test "TERM that was ignored at the start does not end a wait" {

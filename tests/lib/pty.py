@@ -80,6 +80,11 @@ class Terminal:
         self.screen += data.decode(errors="replace").replace("\r\n", "\n")
         return bool(data)
 
+    def has_more(self):
+        return self.master is not None and select.select(
+            [self.master], [], [], 0
+        )[0]
+
     def write(self, text):
         os.write(self.master, text.encode())
 
@@ -120,6 +125,10 @@ class Terminal:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.pid = 0
+                # What it wrote last may not have been read yet; when it ends,
+                # the terminal is taken from all others.
+                while self.has_more() and self.read(0):
+                    pass
                 return os.waitstatus_to_exitcode(status)
             if time.monotonic() > deadline:
                 raise Failure("the shell does not end")

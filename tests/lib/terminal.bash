@@ -1,7 +1,8 @@
 # terminal.bash - shells at a terminal, for the tests that sit down at one
 #
+# Unless a file has its own,
 # setup_file:  start_server, set_up_terminal
-# setup:       fresh, sit_down, unless a file has its own
+# setup:       fresh, sit_down
 #
 # Elsewhere, which is where pty.py's "do" and "until" run their commands:
 #
@@ -49,6 +50,11 @@ END
 
 sit_down() {
   export K PS1='ready> ' ENV='' HISTFILE=''
+}
+
+setup_file() {
+  start_server
+  set_up_terminal
 }
 
 setup() {
