@@ -1,5 +1,4 @@
 # acquire.bats - taking a lock, and how its token is handed over
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
 

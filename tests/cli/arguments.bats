@@ -1,6 +1,5 @@
 # arguments.bats - what is understood, and what is refused before any server
 # hears of it
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
 

@@ -1,5 +1,4 @@
 # connection.bats - the way to a server, and what may stand in it
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
 load ../lib/lag

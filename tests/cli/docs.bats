@@ -1,7 +1,5 @@
 # docs.bats - the help, the manual, README and the completions agree, and what
 # the manual shows works
-#
-# shellcheck disable=SC2016 # what is quoted is for other shells to expand
 
 load ../lib/common
 

@@ -1,5 +1,4 @@
 # environment.bats - what is taken from RLOCK_*, and what is not
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
 

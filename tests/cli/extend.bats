@@ -1,5 +1,4 @@
 # extend.bats - adding to, or setting, the time that a lock has left
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
 

@@ -1,5 +1,4 @@
 # hostile.bats - names and values that no well-meaning person would choose
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
 

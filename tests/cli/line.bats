@@ -1,5 +1,4 @@
 # line.bats - the line of those who wait: who is in it, and who is next
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
 load ../lib/line

@@ -1,5 +1,4 @@
 # line_faults.bats - waiting in line where connections, servers or rights fail
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
 load ../lib/line

@@ -1,5 +1,4 @@
 # line_shown.bats - what people and programs see of those who wait
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
 load ../lib/line

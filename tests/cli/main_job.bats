@@ -1,7 +1,5 @@
 # main_job.bats - what rlock is for: jobs, deployments, and who holds what
 
-# `sh -c` expands what stands in single quotes; bats sets stderr.
-# shellcheck disable=SC2016,SC2154
 load ../lib/common
 
 # The status that a job of ours ended with, in $status.

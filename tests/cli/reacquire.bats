@@ -1,5 +1,4 @@
 # reacquire.bats - setting a lock's TTL back, or taking it again
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
 

@@ -1,5 +1,4 @@
 # release.bats - freeing a lock, and breaking somebody else's
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
 load ../lib/terminal

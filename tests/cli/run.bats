@@ -1,7 +1,5 @@
 # run.bats - a lock around a command: under which name, with what in its
 # environment, and which exit status comes out
-#
-# shellcheck disable=SC2016 # what is quoted is for the command to expand
 
 load ../lib/common
 

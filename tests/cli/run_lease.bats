@@ -1,7 +1,4 @@
 # run_lease.bats - the lease of a running command: renewed, lost, run out
-#
-# shellcheck disable=SC2016 # what is quoted is for the command to expand
-# shellcheck disable=SC2153 # JOB comes from start_job
 
 load ../lib/common
 load ../lib/lag

@@ -1,8 +1,5 @@
 # run_signals.bats - signals, descriptors and processes between run and its
 # command
-#
-# shellcheck disable=SC2016 # what is quoted is for the command to expand
-# shellcheck disable=SC2153 # JOB comes from start_job
 
 load ../lib/common
 

@@ -1,6 +1,4 @@
 # run_watch.bats - a command whose lock is lost is told at once
-#
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
 load ../lib/line

@@ -1,5 +1,4 @@
 # status.bats - who holds a lock, since when and why
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
 

@@ -1,5 +1,4 @@
 # wait.bats - waiting for a lock that somebody else holds
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154
 
 load ../lib/common
 load ../lib/lag

@@ -1,5 +1,4 @@
 # bounds.bats - replies that no server of good will would give
-# shellcheck disable=SC2154
 
 load ../lib/common
 

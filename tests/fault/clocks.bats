@@ -1,9 +1,6 @@
 # clocks.bats - clocks that jump, stand still, or disagree
 #
 # Needs $(BUILD)/tests/clocks.so, which the Makefile makes for the tests.
-#
-# shellcheck disable=SC2016 # what is quoted is for the command to expand
-# shellcheck disable=SC2153 # JOB comes from start_job
 
 load ../lib/common
 load ../lib/syscalls

@@ -43,7 +43,6 @@ grows() {
   grows "$(takes --token f)"
   "$RLOCK" release --token f "$K"
   # By run, and by a waiter.
-  # shellcheck disable=SC2016 # it is the command's
   grows "$("$RLOCK" run "$K" sh -c 'echo "$RLOCK_FENCE"')"
   cli SET "$K" other PX 100
   grows "$(json "$("$RLOCK" acquire -q --json --token g "$K")" fence)"
@@ -134,7 +133,6 @@ grows() {
 
 @test "[39] fences of many that compete for the lock are all different, in the order in which they had it" {
   for _ in {1..12}; do
-    # shellcheck disable=SC2016 # it is the command's
     start_job "$RLOCK" run -q "$K" sh -c 'echo "$RLOCK_FENCE" >>fences'
   done
   wait "${JOBS[@]}"

@@ -1,5 +1,4 @@
 # foreign.bats - a hostile holder is shown escaped, whoever meets it
-# shellcheck disable=SC2016 # what is quoted is for the command to expand
 
 load ../lib/common
 

@@ -1,6 +1,4 @@
 # lies.bats - servers that answer nonsense, on purpose or because they are none
-#
-# shellcheck disable=SC2153 # JOB comes from start_job
 
 load ../lib/common
 load ../lib/liar

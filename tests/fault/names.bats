@@ -1,5 +1,4 @@
 # names.bats - names, tokens, helper keys and the slots of a cluster
-# shellcheck disable=SC2016 # what is quoted is for a shell to expand
 
 load ../lib/common
 

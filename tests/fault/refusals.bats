@@ -1,6 +1,4 @@
 # refusals.bats - servers that cannot serve, or will not, or have forgotten
-#
-# shellcheck disable=SC2016 # what is quoted is for the command to expand
 
 load ../lib/common
 load ../lib/liar

@@ -1,6 +1,4 @@
 # replies.bats - replies that are lost or late, and servers that never answer
-#
-# shellcheck disable=SC2153 # JOB comes from start_job
 
 load ../lib/common
 
@@ -244,7 +242,6 @@ only_that_reply_is_lost() { proxy go; }
 # --- the lease ------------------------------------------------------------------
 
 # A command that notes when it is told to end.
-# shellcheck disable=SC2016 # for sh to expand
 NOTES='trap "cat /proc/uptime >told; exit" TERM; : >started
   while :; do sleep 0.02; done'
 

@@ -1,5 +1,4 @@
 # secrets.bats - passwords and tokens are nowhere to be seen
-# shellcheck disable=SC2016 # what is quoted is for the command to expand
 
 load ../lib/common
 

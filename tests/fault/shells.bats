@@ -1,5 +1,4 @@
 # shells.bats - a script that did not get its lock does not go on, in any shell
-# shellcheck disable=SC2016 # what is quoted is for the shells to expand
 
 load ../lib/common
 

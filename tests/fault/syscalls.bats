@@ -1,7 +1,5 @@
 # syscalls.bats - system calls that fail: what the kernel refuses is told, and
 # nothing is left behind
-#
-# shellcheck disable=SC2016 # what is quoted is for the command to expand
 
 load ../lib/common
 load ../lib/syscalls

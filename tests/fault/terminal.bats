@@ -1,9 +1,6 @@
 # terminal.bats - a terminal, job control and signals when things go wrong
 #
 # What goes right is in tests/cli/terminal.bats and tests/cli/run_signals.bats.
-#
-# shellcheck disable=SC2016 # what is quoted is for the command to expand
-# shellcheck disable=SC2153 # JOB comes from start_job
 
 load ../lib/common
 load ../lib/terminal

@@ -122,7 +122,6 @@ refused_alone() {
   cli DEL "$K"
   touch plain
   mkdir dir
-  # shellcheck disable=SC2016 # it is the command's
   run -137 "$RLOCK" run "$K" sh -c 'kill -KILL $$'
   is_free "$K"
   run -127 "$RLOCK" run "$K" no-such-command

@@ -3,8 +3,6 @@
 # Whatever becomes of rlock: it loses the lock, is killed, stopped or wedged, or
 # its warden is. The command is a grove: processes that left their group, their
 # session and their parent, each of them ticking into a file (tests/lib/tick.c).
-#
-# shellcheck disable=SC2153 # JOB comes from start_job
 
 load ../lib/common
 load ../lib/lag

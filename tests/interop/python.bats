@@ -3,8 +3,6 @@
 # Each behaviour is shown with every lock there is: redis.lock.Lock,
 # redis.asyncio.lock.Lock, and valkey-py's two where it is installed.
 
-# `sh -c` expands what stands in single quotes; bats sets stderr.
-# shellcheck disable=SC2016,SC2154
 load ../lib/common
 
 setup_file() {

@@ -68,10 +68,12 @@ each_fault_has_a_test() {
   done
 }
 
+# In a bats file what is quoted is for a command to expand, bats and lib/ set
+# some names, and what a test changes is for that test alone.
 shell_is_clean() {
   shellcheck .ci/run tests/*/*.sh completions/rlock.bash &&
     shellcheck -s bash tests/lib/*.bash &&
-    shellcheck -s bats -e SC2016,SC2030,SC2031,SC2154 tests/*/*.bats
+    shellcheck -s bats -e SC2016,SC2030,SC2031,SC2153,SC2154 tests/*/*.bats
 }
 
 {
