@@ -60,10 +60,14 @@ comes_round() {
 
 # A wait that is refused to its end is 69, with the reason: gives_up TEXT
 gives_up() {
-  local begin
+  local begin took
   begin=$(now_ms)
   run -69 --separate-stderr "$RLOCK" acquire -q -w 400ms "$K"
-  (($(now_ms) - begin >= 390 && $(now_ms) - begin < 5000))
+  took=$(($(now_ms) - begin))
+  ((390 <= took && took < 5000)) || {
+    echo "it took $took ms: $stderr" >&2
+    return 1
+  }
   [ "${#stderr_lines[@]}" = 1 ]
   [[ $stderr == "rlock: '$K': server '$RLOCK_URL' refuses: $1"* ]]
 }
