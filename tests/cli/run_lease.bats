@@ -346,7 +346,6 @@ closed_meanwhile() {
 @test "a lock that was deleted after its connection was closed is not ours: 79" {
   PORT=$(free_port)
   own_server own --port "$PORT"
-  cli PING # sets CLI
   run -79 --separate-stderr closed_meanwhile DEL "$K"
 
   # Whoever notices first, the keeper or the release.
@@ -356,7 +355,6 @@ closed_meanwhile() {
 @test "a lock that was stolen after its connection was closed is not ours: 79" {
   PORT=$(free_port)
   own_server own --port "$PORT"
-  cli PING # sets CLI
   run -79 --separate-stderr closed_meanwhile SET "$K" thief
 
   [[ $stderr == "rlock: '$K' on 'redis://127.0.0.1:$PORT/0' "*" by foreign token thief"* ]]

@@ -238,7 +238,7 @@ job = subprocess.Popen(sys.argv[2:], stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
 url = os.environ["RLOCK_URL"]
-clients = ["redis-cli", "-s", url[len("unix://"):], "CLIENT", "LIST"]
+clients = [os.environ["CLI"], "-s", url[len("unix://"):], "CLIENT", "LIST"]
 limit = time.monotonic() + 5
 while b"name=rlock " not in subprocess.check_output(clients):
     assert time.monotonic() < limit, "rlock does not wait"

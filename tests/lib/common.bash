@@ -16,7 +16,7 @@ bats_require_minimum_version 1.5.0
 : "${SERVER:=$(command -v redis-server || command -v valkey-server)}"
 : "${CLI:=$(command -v redis-cli || command -v valkey-cli)}"
 : "${PYTHON:=/usr/bin/python3}"
-export RLOCK SERVER PYTHON
+export RLOCK SERVER CLI PYTHON
 
 # What the tests write with \u is UTF-8 wherever they run.
 export LC_ALL=C.UTF-8
