@@ -3,7 +3,8 @@
 
 load ../lib/common
 
-# A shell starts its background jobs with INT and QUIT ignored.
+# A shell starts its background jobs with INT and QUIT ignored, and nohup all of
+# the tests with HUP ignored.
 PLAIN=(env --default-signal)
 
 setup_file() {
@@ -31,13 +32,11 @@ END
 
   # Says how a command ended: "exit N" or "signal N", and whether it left a core.
   cat >"$BATS_FILE_TMPDIR/ending" <<'END'
-import os, resource, signal, sys
+import os, resource, sys
 pid = os.fork()
 if not pid:
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
-    for signo in signal.SIGINT, signal.SIGQUIT:
-        signal.signal(signo, signal.SIG_DFL)
     os.execvp(sys.argv[1], sys.argv[1:])
 status = os.waitpid(pid, 0)[1]
 if os.WIFSIGNALED(status):
@@ -48,7 +47,7 @@ else:
 END
 }
 
-ending() { "$PYTHON" "$BATS_FILE_TMPDIR/ending" "$@"; }
+ending() { "${PLAIN[@]}" "$PYTHON" "$BATS_FILE_TMPDIR/ending" "$@"; }
 count() { "$PYTHON" "$BATS_FILE_TMPDIR/count"; }
 logged() { [ "$(grep -cx "$1" log)" = "${2-1}" ]; }
 
@@ -135,7 +134,8 @@ is_alone() { ! is_connected; }
   cli FLUSHALL
   cli SET "$K" somebody
 
-  run -0 "$PYTHON" - "$BATS_FILE_TMPDIR/s" "$RLOCK" run "$K" touch started <<'END'
+  run -0 "${PLAIN[@]}" "$PYTHON" - \
+    "$BATS_FILE_TMPDIR/s" "$RLOCK" run "$K" touch started <<'END'
 import signal, socket, subprocess, sys, time
 
 def clients():
@@ -143,10 +143,6 @@ def clients():
         server.connect(sys.argv[1])
         server.sendall(b"CLIENT LIST\r\n")
         return server.recv(65536).count(b" name=rlock ")
-
-def plain():
-    for signo in signal.SIGINT, signal.SIGQUIT:
-        signal.signal(signo, signal.SIG_DFL)
 
 def until(waits):
     deadline = time.monotonic() + 10
@@ -157,12 +153,15 @@ def until(waits):
 times = []
 for name in "TERM INT HUP QUIT USR1 USR2".split():
     signo = signal.Signals["SIG" + name]
-    waiter = subprocess.Popen(sys.argv[2:], preexec_fn=plain)
-    until(True)
-    begin = time.monotonic()
-    waiter.send_signal(signo)
-    status = waiter.wait(10)
-    times.append(time.monotonic() - begin)
+    waiter = subprocess.Popen(sys.argv[2:])
+    try:
+        until(True)
+        begin = time.monotonic()
+        waiter.send_signal(signo)
+        status = waiter.wait(10)
+        times.append(time.monotonic() - begin)
+    finally:
+        waiter.kill() # it would wait for ever
     assert status == -signo, (name, status)
     until(False)
 # A machine under load may be late once, not six times.

@@ -240,12 +240,15 @@ job = subprocess.Popen(sys.argv[2:], stdout=subprocess.PIPE,
 url = os.environ["RLOCK_URL"]
 clients = [os.environ["CLI"], "-s", url[len("unix://"):], "CLIENT", "LIST"]
 limit = time.monotonic() + 5
-while b"name=rlock " not in subprocess.check_output(clients):
-    assert time.monotonic() < limit, "rlock does not wait"
-begin = time.time()
-job.send_signal(number)
-out, err = job.communicate(timeout=5)
-end = time.time()
+try:
+    while b"name=rlock " not in subprocess.check_output(clients):
+        assert time.monotonic() < limit, "rlock does not wait"
+    begin = time.time()
+    job.send_signal(number)
+    out, err = job.communicate(timeout=5)
+    end = time.time()
+finally:
+    job.kill()  # it would wait for ever, and keep other tests waiting
 assert job.returncode == -number, job.returncode
 print(*(round(t * 1e6) for t in (begin, end)))
 assert out == b"", out

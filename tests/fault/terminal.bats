@@ -556,7 +556,8 @@ END
 
 @test "[32] a signal ends a run that waits within 100 ms, whatever it waits for" {
   start_proxy
-  run -0 "$PYTHON" - "$BATS_FILE_TMPDIR/s" "$RLOCK" "$PROXY_URL" "$K" <<'END'
+  run -0 env --default-signal "$PYTHON" - \
+    "$BATS_FILE_TMPDIR/s" "$RLOCK" "$PROXY_URL" "$K" <<'END'
 import os, signal, socket, subprocess, sys, time
 server, rlock, proxy, key = sys.argv[1:]
 
@@ -565,10 +566,6 @@ def ask(command):
         sock.connect(server)
         sock.sendall(command.encode() + b"\r\n")
         return sock.recv(65536)
-
-def plain():
-    for signo in signal.SIGINT, signal.SIGQUIT:
-        signal.signal(signo, signal.SIG_DFL)
 
 def wait_for(what, holds):
     deadline = time.monotonic() + 10
@@ -584,14 +581,16 @@ times = []
 for name in "TERM INT HUP QUIT".split():
     signo = signal.Signals["SIG" + name]
     for url in ("unix://" + server, proxy):
-        waiter = subprocess.Popen(
-            [rlock, "run", "-u", url, key, "true"], preexec_fn=plain)
-        wait_for("rlock waits", waits)
-        time.sleep(0.05)
-        begin = time.monotonic()
-        waiter.send_signal(signo)
-        assert waiter.wait(10) == -signo, name
-        times.append(time.monotonic() - begin)
+        waiter = subprocess.Popen([rlock, "run", "-u", url, key, "true"])
+        try:
+            wait_for("rlock waits", waits)
+            time.sleep(0.05)
+            begin = time.monotonic()
+            waiter.send_signal(signo)
+            assert waiter.wait(10) == -signo, name
+            times.append(time.monotonic() - begin)
+        finally:
+            waiter.kill() # it would wait for ever
         wait_for("rlock is gone", lambda: not waits())
 times.sort()
 print(f"after the signal: {1000 * times[0]:.1f} to {1000 * times[-1]:.1f} ms")
