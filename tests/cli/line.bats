@@ -586,11 +586,15 @@ leaves_at() {
   deleted_takes_within 50 carol
 }
 
-# Keeps the file's server busy with a script until stop_script.
+# Keeps the server busy with a script until stop_script; COMMAND comes right
+# before it, and nothing in between: start_script [COMMAND].
 start_script() {
-  start_job cli EVAL 'while true do end' 0
+  start_job be_busy "$@"
   disown "$JOB"
   wait_until 5 'the server to be busy' is_busy
+}
+be_busy() {
+  printf '%s\n' MULTI "$@" "EVAL 'while true do end' 0" EXEC | cli
 }
 is_busy() { [[ $(cli PING 2>&1) == BUSY* ]]; }
 stop_script() { cli SCRIPT KILL; }
@@ -601,14 +605,13 @@ stop_script() { cli SCRIPT KILL; }
   enter_first bob
   enter carol
   tickets=$(ticket_of bob; ticket_of carol)
-  cli PEXPIRE "$K" 2000
-  start_script
+  start_monitor
+  start_script "PEXPIRE $K 1000"
   # Until the lock has expired, and bob has been refused.
-  sleep 2.1
-  begin=$(now_us)
+  sleep 1.1
   stop_script
 
-  takes_within 300 bob "$begin"
+  takes_within 300 bob "$(asked_at '"KILL"')"
   line_is carol
   [ "$(ticket_of carol)" = "${tickets#*$'\n'}" ]
   deleted_takes_within 50 carol
