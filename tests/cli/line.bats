@@ -172,9 +172,10 @@ asks_once() {
   # The other one asks for this number.
   [ "$(info stats total_connections_received)" = 2 ]
   [ "$(calls eval)" = 1 ]
-  [ "$(calls 'client|setname')" = 1 ]
   cli INFO commandstats | grep -o '^cmdstat_client[^:]*' | sort >clients
-  [ "$(<clients)" = 'cmdstat_client|setname' ]
+  # Redis 6.0 counts all of CLIENT as one, later servers never.
+  [[ $(<clients) =~ ^cmdstat_client(\|setname)?$ ]]
+  [ "$(calls "$(cut -d_ -f2 clients)")" = 1 ]
   [ "$(calls subscribe)" = 0 ]
 }
 
