@@ -441,27 +441,26 @@ static int finish(struct guard *guard, int status)
 	return status;
 }
 
-/* While the warden starts the command, this side gets ready.  False: the command
- * does not run, or not any more. */
-static bool begin(struct guard *guard, const char *file, struct error *err)
+/* The command runs; from here on the keeper is needed.  False: it was killed. */
+static bool begin(struct guard *guard, struct error *err)
 {
-	struct warden *warden = &guard->warden;
 	pid_t left;
 
 	guard->timer = clock_timer_open(err);
-	guard->keeper = guard->timer < 0 ? NULL
-					 : keeper_start(&guard->session->lock,
-							guard->options->renew,
-							warden->lease_end, err);
+	guard->keeper = guard->timer < 0
+				? NULL
+				: keeper_start(&guard->session->lock,
+					       guard->options->renew,
+					       guard->warden.lease_end, err);
 	if (guard->keeper)
-		return warden_await(warden, file, err);
-	left = warden_take_over(warden);
+		return true;
+	left = warden_take_over(&guard->warden);
 	if (left)
 		give_up(guard, left, errno);
 	return false;
 }
 
-/* Not even begun: nothing has been, or is, under the lock. */
+/* No command runs: the lock is given back. */
 static int abandon(struct guard *guard, const struct error *err)
 {
 	keeper_stop(guard->keeper);
@@ -471,13 +470,12 @@ static int abandon(struct guard *guard, const struct error *err)
 	return report_failure(guard->session->lock.name, err);
 }
 
-/* The warden starts the command; the lock is released in any case. */
-static int guard_command(struct guard *guard, const char *file, int *death)
+static int guard_command(struct guard *guard, int *death)
 {
 	struct error err;
 	int status;
 
-	if (!begin(guard, file, &err)) {
+	if (!begin(guard, &err)) {
 		status = abandon(guard, &err);
 	} else {
 		watch(guard);
@@ -549,7 +547,7 @@ static int run_under_lock(struct session *session, struct signals *signals,
 	    !warden_start(&guard.warden, argv, signals, &terms, lock->lease_end,
 			  &err))
 		return abandon(&guard, &err);
-	return guard_command(&guard, argv[0], death);
+	return guard_command(&guard, death);
 }
 
 /* Inside a `run` of the same lock, which renews and watches it, there is

@@ -58,6 +58,31 @@ static pid_t fork_warden(const struct warden *warden, char *const argv[],
 	return pid;
 }
 
+/* What the warden says first. */
+static bool hear_start(struct warden *warden, const char *file,
+		       struct error *err)
+{
+	struct pollfd fd = { .fd = warden->reports, .events = POLLIN };
+	struct warden_report report;
+
+	while (!warden_next(warden, &report))
+		poll(&fd, 1, -1);
+	switch (report.news) {
+	case WARDEN_STARTED:
+		warden->command = report.pid;
+		return true;
+	case WARDEN_FAILED:
+		return child_cannot_execute(file, report.value, err);
+	case WARDEN_SYSTEM:
+		return error_errno(err, STATUS_SYSTEM, report.value,
+				   "cannot start the command");
+	default:
+		warden_take_over(warden); /* the command may have started */
+		return error_set(err, STATUS_SYSTEM,
+				 "cannot start the command: its warden died");
+	}
+}
+
 bool warden_start(struct warden *warden, char *const argv[],
 		  const struct signals *signals,
 		  const struct warden_terms *terms, msec lease_end,
@@ -83,34 +108,14 @@ bool warden_start(struct warden *warden, char *const argv[],
 	close(reports[1]);
 	warden->orders = orders[1];
 	warden->reports = reports[0];
-	return true;
+	if (hear_start(warden, argv[0], err))
+		return true;
+	warden_close(warden);
+	return false;
 failed:
 	pipe_close(orders);
 	pipe_close(reports);
 	return false;
-}
-
-bool warden_await(struct warden *warden, const char *file, struct error *err)
-{
-	struct pollfd fd = { .fd = warden->reports, .events = POLLIN };
-	struct warden_report report;
-
-	while (!warden_next(warden, &report))
-		poll(&fd, 1, -1);
-	switch (report.news) {
-	case WARDEN_STARTED:
-		warden->command = report.pid;
-		return true;
-	case WARDEN_FAILED:
-		return child_cannot_execute(file, report.value, err);
-	case WARDEN_SYSTEM:
-		return error_errno(err, STATUS_SYSTEM, report.value,
-				   "cannot start the command");
-	default:
-		warden_take_over(warden); /* the command may have started */
-		return error_set(err, STATUS_SYSTEM,
-				 "cannot start the command: its warden died");
-	}
 }
 
 /* --- while the command runs --------------------------------------------- */

@@ -50,7 +50,7 @@ struct warden_terms {
 
 struct warden {
 	pid_t pid;
-	pid_t command; /* and its group; after warden_await */
+	pid_t command; /* and its group */
 	int orders;    /* rlock's ends of two pipes; reports can be polled */
 	int reports;
 	_Atomic(msec) *lease_end; /* shared */
@@ -76,18 +76,14 @@ struct warden_report {
 	pid_t pid;
 };
 
-/* Forks the warden, which starts argv; does not wait for that.  False with
- * STATUS_SYSTEM.  signals have been widened; no thread may be running.
- * lease_end: as the server has confirmed it. */
+/* Forks the warden, which starts argv.  Blocks until the command has been
+ * executed or cannot be: then false, and status STATUS_NOT_FOUND,
+ * STATUS_CANNOT_EXECUTE or STATUS_SYSTEM.  signals have been widened; no thread
+ * may be running.  lease_end: as the server has confirmed it. */
 bool warden_start(struct warden *warden, char *const argv[],
 		  const struct signals *signals,
 		  const struct warden_terms *terms, msec lease_end,
 		  struct error *err);
-
-/* Blocks until the command has been executed or cannot be: then false, and
- * status STATUS_NOT_FOUND, STATUS_CANNOT_EXECUTE or STATUS_SYSTEM, and nothing
- * is left but to close the warden.  file is argv[0]. */
-bool warden_await(struct warden *warden, const char *file, struct error *err);
 
 /* When a command is asked to stop if the lease is not confirmed anew. */
 msec warden_stop_time(const struct warden_terms *terms, msec lease_end);
