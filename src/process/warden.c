@@ -58,15 +58,35 @@ static pid_t fork_warden(const struct warden *warden, char *const argv[],
 	return pid;
 }
 
-/* What the warden says first. */
+/* What the warden says first; false if it says nothing until then. */
+static bool wait_for_start(struct warden *warden, msec limit,
+			   struct warden_report *report)
+{
+	struct pollfd fd = { .fd = warden->reports, .events = POLLIN };
+
+	while (!warden_next(warden, report)) {
+		if (clock_now() >= limit)
+			return false;
+		poll(&fd, 1, clock_poll_timeout(limit));
+	}
+	return true;
+}
+
 static bool hear_start(struct warden *warden, const char *file,
 		       struct error *err)
 {
-	struct pollfd fd = { .fd = warden->reports, .events = POLLIN };
 	struct warden_report report;
 
-	while (!warden_next(warden, &report))
-		poll(&fd, 1, -1);
+	/* From a file system that hangs, execve(2) may take for ever. */
+	if (!wait_for_start(warden,
+			    warden->terms.stop ? warden_kills_at(warden)
+					       : CLOCK_NEVER,
+			    &report)) {
+		warden_take_over(warden);
+		return error_set(err, STATUS_UNAVAILABLE,
+				 "the lease ran out before the command could "
+				 "start");
+	}
 	switch (report.news) {
 	case WARDEN_STARTED:
 		warden->command = report.pid;

@@ -78,8 +78,9 @@ struct warden_report {
 
 /* Forks the warden, which starts argv.  Blocks until the command has been
  * executed or cannot be: then false, and status STATUS_NOT_FOUND,
- * STATUS_CANNOT_EXECUTE or STATUS_SYSTEM.  signals have been widened; no thread
- * may be running.  lease_end: as the server has confirmed it. */
+ * STATUS_CANNOT_EXECUTE or STATUS_SYSTEM; or has not been when KILL would be
+ * due: STATUS_UNAVAILABLE.  signals have been widened; no thread may be running.
+ * lease_end: as the server has confirmed it. */
 bool warden_start(struct warden *warden, char *const argv[],
 		  const struct signals *signals,
 		  const struct warden_terms *terms, msec lease_end,

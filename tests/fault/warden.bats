@@ -340,6 +340,31 @@ is_still_there() { (($(wall_ms) - $(last_tick) < 500)); }
   is_still
 }
 
+# The command is executed 2.5 s late, as from a file system that hangs, under a
+# lease of a second: run_late STATUS OPTION...
+run_late() {
+  # The leak sanitizer cannot work under strace.
+  ASAN_OPTIONS=detect_leaks=0:$ASAN_OPTIONS run "-$1" --separate-stderr \
+    strace -f -qq -o trace -e trace=execve \
+    -e inject=execve:delay_enter=2500000:when=1 \
+    "$RLOCK" run -t 1s "${@:2}" "$K" touch started
+  is_free "$K"
+}
+
+@test "[27] a command that cannot be executed before the lease ends never starts: 69" {
+  run_late 69
+
+  [ "${stderr_lines[-1]}" = "rlock: '$K': the lease ran out before the command could start" ]
+  [ ! -e started ]
+}
+
+@test "a command that may go on without its lock may start without it: 79" {
+  run_late 79 --on-lost continue
+
+  [ "${stderr_lines[-1]}" = "rlock: '$K' on '$RLOCK_URL' was lost: no renewal was confirmed in time; the command goes on without it" ]
+  [ -e started ]
+}
+
 @test "[29] a warden that is stopped when the lock is lost is replaced in time" {
   start_grove stubborn -t 2s -k 100ms
   kill -STOP "$(warden_pid "$JOB")"
