@@ -74,13 +74,14 @@ gives_up() {
 
 # --- not now ------------------------------------------------------------------
 
-# A server that loads its keys for twenty seconds, and answers 20 times in each.
+# A server that loads its keys for twenty seconds or more, and answers every few
+# ms.  An answer that was not there at the end of a wait would be of another kind.
 start_loading() {
   own_server own --enable-debug-command yes --key-load-delay 0 \
     --loading-process-events-interval-bytes 1024
-  own DEBUG POPULATE 20000
+  own DEBUG POPULATE 100000
   own SAVE
-  own CONFIG SET key-load-delay 1000
+  own CONFIG SET key-load-delay 200
   start_job own_cli own DEBUG RELOAD NOSAVE
   disown "$JOB"
   wait_until 10 'the server to load' eval '[[ $(own PING) == LOADING* ]]'
