@@ -64,3 +64,16 @@ bool proc_stat(pid_t pid, struct proc_stat *stat)
 	free(text);
 	return ok;
 }
+
+bool proc_ignores(pid_t pid, int signo)
+{
+	size_t len = 0;
+	char *text = proc_read(pid, "status", &len);
+	const char *at = text ? strstr(text, "\nSigIgn:") : NULL;
+	uint64_t mask = 0;
+
+	if (at)
+		sscanf(at, "\nSigIgn: %" SCNx64, &mask);
+	free(text);
+	return mask >> (signo - 1) & 1;
+}

@@ -21,4 +21,7 @@ char *proc_read(pid_t pid, const char *file, size_t *len);
 /* False if there is no such process, or no /proc. */
 bool proc_stat(pid_t pid, struct proc_stat *stat);
 
+/* Does the process ignore this signal?  False also if that cannot be read. */
+bool proc_ignores(pid_t pid, int signo);
+
 #endif

@@ -28,6 +28,10 @@
  * If the warden itself is killed, the kernel kills the command, and rlock, to
  * which all orphans come then, the rest.
  *
+ * When rlock is gone and the command is a shell at a terminal, it is killed first
+ * and at once: the end of a job would have it take the terminal back, from the
+ * shell above.
+ *
  * A normal end of the command leaves its daemons alone.
  */
 #ifndef RLOCK_WARDEN_H

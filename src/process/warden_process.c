@@ -3,6 +3,7 @@
 
 #include "base/pipe.h"
 #include "process/child.h"
+#include "process/proc.h"
 #include "process/terminal.h"
 #include "process/tree.h"
 
@@ -209,10 +210,18 @@ static bool lent_on(const struct ward *ward, pid_t front)
 	return tree.members > 0;
 }
 
+/* Is the command a shell at a terminal?  The shell above us may have taken that
+ * back already; but whoever has jobs there ignores TERM. */
+static bool is_shell(const struct ward *ward, pid_t front)
+{
+	return front > 0 && ward->group && proc_ignores(ward->group, SIGTERM);
+}
+
 /* rlock is gone: nobody renews, and nobody else will stop the command. */
 static void be_alone(struct ward *ward)
 {
 	pid_t front;
+	bool lent;
 
 	/* First of all: a script above us may be about to read. */
 	terminal_return(ward->command, ward->owner);
@@ -221,10 +230,15 @@ static void be_alone(struct ward *ward)
 	if (!ward->terms.stop)
 		return;
 	front = terminal_front();
-	if (lent_on(ward, front)) {
-		/* Asked to stop, the job would end before its shell, which
-		 * would take the terminal back, from the shell above us. */
-		terminal_return(front, ward->owner);
+	lent = lent_on(ward, front);
+	if (lent || is_shell(ward, front)) {
+		/* Asked to stop, or killed before its shell, a job would end,
+		 * and the shell take the terminal back, from the shell above
+		 * us. */
+		if (ward->group)
+			kill(-ward->group, SIGKILL);
+		if (lent)
+			terminal_return(front, ward->owner);
 		ward->stopping = true;
 		ward->kill_at = clock_now();
 		return;

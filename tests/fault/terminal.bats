@@ -449,6 +449,29 @@ END
 END
 }
 
+@test "[33] after kill -9 of run a shell under it does not take the terminal back" {
+  # The warden is slow between one kill(2) and the next.  The leak sanitizer
+  # cannot work under strace.
+  export ASAN_OPTIONS=detect_leaks=0:$ASAN_OPTIONS
+  export SLOWLY='strace -DDD -f -qq -o trace -e trace=kill
+    -e inject=kill:delay_exit=150000'
+  in_each_shell <<'END'
+    type $SLOWLY $RLOCK run $K env PS1='inside> ' bash --norc --noprofile --noediting -i
+    expect inside>
+    type echo $$ >inner
+    expect inside>
+    type sh -c 'echo $$ >pid; echo working; read -r x'
+    expect working
+    do kill -KILL $($RUN)
+    expect ready>
+    until $GONE $(cat pid inner)
+    type echo st''ill here
+    expect still here
+    times 2 inside>
+    do $ASK DEL $K
+END
+}
+
 @test "[33] after kill -9 of run around a shell with jobs the script can read" {
   a_script
   in_each_shell <<'END'
