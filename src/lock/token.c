@@ -8,7 +8,8 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define NUMBER_DIGITS_MAX 18 /* always fits 64 bits */
 
@@ -19,8 +20,10 @@ static bool make_nonce(char nonce[static TOKEN_NONCE_LEN + 1],
 	size_t i;
 
 	/* So few bytes come whole or not at all; a signal can only interrupt
-	 * the wait for the pool at boot. */
-	while (getrandom(bits, sizeof(bits), 0) != (ssize_t)sizeof(bits))
+	 * the wait for the pool at boot.  The system call itself: what newer C
+	 * libraries do instead has to be set up, and this is done once. */
+	while (syscall(SYS_getrandom, bits, sizeof(bits), 0) !=
+	       (long)sizeof(bits))
 		if (errno != EINTR)
 			return error_errno(err, STATUS_SYSTEM, errno,
 					   "no random bits from the kernel");

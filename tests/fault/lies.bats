@@ -178,8 +178,15 @@ senseless() {
 }
 
 @test "[20] an error of control characters is shown escaped, on one line" {
-  lie 'setname real' 'any say -\x1b[31m\x07 a\nb \xc2\x9b\r\n'
-  is_69 "server '$LIAR_URL' refuses: \\x1B[31m\\x07 a\\nb \\xC2\\x9B"
+  lie 'setname real' 'any say -\x1b[31m\x07 a\tb \xc2\x9b\r\n'
+  is_69 "server '$LIAR_URL' refuses: \\x1B[31m\\x07 a\\tb \\xC2\\x9B"
+}
+
+@test "[20] a line feed in an error begins no line" {
+  lie 'setname real' 'any say -a\nb\r\n'
+  # A newer hiredis takes it for no error at all.
+  is_69 "server '$LIAR_URL' refuses: a\\nb" \
+    "'$LIAR_URL' does not speak the Redis protocol (Bad simple string value)"
 }
 
 @test "[20] an error of a megabyte is cut, and on one line" {
