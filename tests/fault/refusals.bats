@@ -64,7 +64,7 @@ gives_up() {
   begin=$(now_ms)
   run -69 --separate-stderr "$RLOCK" acquire -q -w 400ms "$K"
   took=$(($(now_ms) - begin))
-  ((390 <= took && took < 5000)) || {
+  ((400 <= took && took < 3000)) || {
     echo "it took $took ms: $stderr" >&2
     return 1
   }
